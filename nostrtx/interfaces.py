@@ -1,0 +1,250 @@
+# -*- test-case-name: tests.test_interfaces -*-
+"""
+What the parts of the relay promise one another.
+
+Storage, relay and the edge meet only here. Unless a docstring says otherwise,
+everything is called from, and calls back in, the reactor's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+
+
+class SaveOutcome(Enum):
+    """
+    What became of an event that was to be saved.
+
+    Attributes:
+        STORED: It is in the store now, under a new ``seq``.
+        DUPLICATE: The store holds this very event already.
+        SUPERSEDED: The store holds a later version for the same address.
+        DELETED: Its author (or a gift wrap's recipient) has asked to delete it.
+    """
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    DELETED = "deleted"
+
+
+@attrs.frozen(slots=True)
+class SaveResult:
+    """
+    The answer for one event of :meth:`IEventStore.save_events`.
+
+    Attributes:
+        outcome: What became of it.
+        seq: Its place in the arrival log if it was stored, else 0.
+    """
+
+    outcome: SaveOutcome
+    seq: int = 0
+
+
+class StoreError(Exception):
+    """
+    The store could not do what was asked; nothing was changed.
+
+    The text is fit for a client's eyes and for the log: disk full, map full.
+    """
+
+
+class StoreUnusable(Exception):
+    """The store cannot be opened; the text is one line that says what to do."""
+
+
+@attrs.frozen(slots=True)
+class Page:
+    """
+    A part of a stored query's answer.
+
+    Attributes:
+        events: Events as :attr:`Event.raw`, in the query's order. May be empty
+            while ``done`` is False: the time was up before anything was found.
+        done: Whether this is the last page.
+    """
+
+    events: Sequence[bytes]
+    done: bool
+
+
+class IStoredQuery(Interface):
+    """
+    One running query over one snapshot of the store.
+
+    The union of what the filters match is given once each, newest first, ties by
+    id. Of each filter's matches at most its ``limit`` newest are given; what is
+    expired does not use up a limit.
+
+    Attributes:
+        floor: The ``seq`` of the last event in the snapshot, 0 in an empty store.
+            The answer holds matches up to here and none beyond.
+    """
+
+    def next_page(max_bytes: int, deadline: float) -> Deferred[Page] | Page:
+        """
+        The next part of the answer.
+
+        Call it again only after the previous call has answered.
+
+        Args:
+            max_bytes: About how many bytes of events to give; at least one event
+                is given if any is left and there is time.
+            deadline: When to stop and give what there is, possibly nothing, on
+                the clock of ``IReactorTime.seconds``.
+
+        Returns:
+            The page, at once from an embedded store.
+
+        Raises:
+            StoreError: The store failed; the query is over.
+        """
+
+    def close() -> None:
+        """Give up the snapshot. May be called at any time, and more than once."""
+
+
+class IEventStore(Interface):
+    """
+    Where events are kept, in order of arrival, each under a growing ``seq``.
+
+    The rules of NIP-01 (replaceable, addressable), NIP-09 (deletion) and NIP-40
+    (expiration) are applied where events are saved, so no two events of one
+    address and no deleted event are ever seen.
+    """
+
+    def open() -> None:
+        """
+        Open the store; called once, before anything else, in the final process.
+
+        Raises:
+            StoreUnusable: It cannot be opened.
+        """
+
+    def close() -> Deferred[None]:
+        """Finish what was handed over and close; fires when that is durable."""
+
+    def save_events(events: Sequence[Event]) -> Deferred[list[SaveResult]]:
+        """
+        Save events in one transaction, each by the rules, in the order given.
+
+        A deletion request also removes what it names. The caller has checked
+        shape, id, signature and expiration, and passes no ephemeral events.
+
+        Returns:
+            One result per event; fires when all of it is durable. Fails with
+            :class:`StoreError` if nothing was stored.
+        """
+
+    def query(filters: Sequence[Filter], now: float) -> IStoredQuery:
+        """
+        Begin to answer ``filters`` from the store as it is at this moment.
+
+        Args:
+            filters: Each with its ``limit`` set; None means no limit.
+            now: Seconds since 1970; events that expire by then are left out.
+        """
+
+    def count(filters: Sequence[Filter], now: float) -> Deferred[int]:
+        """How many events match at least one of ``filters``; limits do not apply."""
+
+    def delete_expired(now: float) -> Deferred[int]:
+        """
+        Remove events that have expired by ``now``, at most some thousand at a time.
+
+        Returns:
+            How many were removed; call again until it is 0.
+        """
+
+    def last_seq() -> int:
+        """The ``seq`` of the event stored last, 0 in a store that never had one."""
+
+
+class IClient(Interface):
+    """
+    One connection, as a session sees it: where answers go.
+
+    Attributes:
+        address: The peer's address, for limits and logs.
+    """
+
+    def send(message: bytes) -> None:
+        """
+        Queue one message (UTF-8 JSON); it leaves at the end of the reactor's turn.
+
+        Harmless after the connection was lost.
+        """
+
+    def is_full() -> bool:
+        """Whether so much is unsent that a stored query should wait."""
+
+    def when_ready() -> Deferred[None]:
+        """
+        Fires when the client has taken enough that :meth:`is_full` is False.
+
+        Fires with CancelledError if the connection is lost; may be cancelled.
+        """
+
+    def close(code: int, reason: str) -> None:
+        """Send what is queued, then close with an RFC 6455 code and reason."""
+
+
+class IClientSession(Interface):
+    """What the relay holds for one connection: its messages go in here."""
+
+    def message_received(text: bytes) -> None:
+        """Take one message, the UTF-8 text of one WebSocket message. Never raises."""
+
+    def binary_received() -> None:
+        """Take note that the client sent a binary message, which means nothing."""
+
+    def connection_lost() -> None:
+        """Release all that is held for the client; nothing is sent any more."""
+
+    def shut_down() -> None:
+        """Answer everything open: CLOSED for every subscription. Nothing follows."""
+
+
+class IRelay(Interface):
+    """What the edge asks of the relay."""
+
+    def session(client: IClient) -> IClientSession:
+        """Begin a session for a client that has just connected."""
+
+
+class ITurns(Interface):
+    """
+    The turns of the reactor, at whose end gathered work is done once.
+
+    Much arrives in one turn: signatures to check, events to store, frames to
+    send. Who gathers such work registers a call here and does it in bulk.
+    """
+
+    def at_end(call: Callable[[], bool]) -> None:
+        """
+        Make ``call`` at the end of turns, before the reactor waits for I/O.
+
+        Calls are made in the order in which they were registered, also in turns
+        in which there is nothing to do, so they must be quick to find out.
+
+        Args:
+            call: Returns whether it left work for which the reactor must not wait.
+                Must not raise; if it does, that is logged and it is called again
+                in the next turn.
+        """
+
+    def needed() -> None:
+        """
+        Say that there is something to do at the end of this turn.
+
+        Costs next to nothing, but say it once and not for every piece of work.
+        """

@@ -1,0 +1,1 @@
+"""The Nostr protocol: events, filters, messages. No I/O, no clock, no Twisted."""

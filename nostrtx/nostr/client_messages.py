@@ -1,0 +1,118 @@
+# -*- test-case-name: tests.nostr.test_client_messages -*-
+"""
+What a client may say: EVENT, REQ and CLOSE (NIP-01, "from client to relay").
+
+:func:`parse` finds out which message it is and whom to answer. The event or the
+filters inside are still plain JSON values: whoever takes them up parses them, and
+so can answer their faults with the OK or CLOSED that belongs to them.
+
+Pure: no I/O and no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import attrs
+
+from nostrtx.nostr.errors import invalid
+from nostrtx.nostr.json import NotJSONError, loads
+
+#: Longest subscription id, in characters (NIP-01); longer ones are refused.
+MAX_SUBSCRIPTION_ID: Final = 64
+
+#: Longest subscription id that is worth echoing in the refusal, in characters.
+_MAX_ECHO: Final = 256
+
+
+@attrs.define(slots=True)
+class EventMessage:
+    """``["EVENT", {…}]``: a client publishes an event.
+
+    Attributes:
+        members: The object, not yet checked.
+    """
+
+    members: dict[str, object]
+
+    @property
+    def id(self) -> str | None:
+        """The id to answer with; None where the object has none fit to echo."""
+        id_ = self.members.get("id")
+        if type(id_) is not str or len(id_) > 64:
+            return None
+        return id_ if _is_text(id_) else None
+
+
+@attrs.define(slots=True)
+class ReqMessage:
+    """``["REQ", id, filter, …]``: a client subscribes.
+
+    Attributes:
+        subscription_id: As the client wrote it. It may be empty, or longer than
+            :data:`MAX_SUBSCRIPTION_ID`: both are refused with a CLOSED.
+        filters: The filters, not yet checked.
+    """
+
+    subscription_id: str
+    filters: list[object]
+
+
+@attrs.define(slots=True)
+class CloseMessage:
+    """``["CLOSE", id]``: a client ends a subscription.
+
+    Attributes:
+        subscription_id: As the client wrote it.
+    """
+
+    subscription_id: str
+
+
+ClientMessage: TypeAlias = EventMessage | ReqMessage | CloseMessage
+
+
+def parse(text: bytes) -> ClientMessage:
+    """
+    The message that the UTF-8 ``text`` of one WebSocket frame holds.
+
+    Raises:
+        Rejected: ``invalid:``; there is nothing to answer but with a NOTICE.
+    """
+    try:
+        message = loads(text)
+    except NotJSONError:
+        raise invalid("not JSON") from None
+    if type(message) is not list or not message:
+        raise invalid("a message is a JSON array that is not empty")
+    verb = message[0]
+    if verb == "EVENT":
+        if len(message) < 2 or type(message[1]) is not dict:
+            raise invalid("EVENT takes an event")
+        return EventMessage(message[1])
+    if verb == "REQ":
+        return ReqMessage(_subscription_id(message), message[2:])
+    if verb == "CLOSE":
+        return CloseMessage(_subscription_id(message))
+    raise invalid("unknown message type")
+
+
+def _subscription_id(message: list[object]) -> str:
+    id_ = message[1] if len(message) > 1 else None
+    if type(id_) is not str:
+        raise invalid(f"{message[0]} takes a subscription id, a string")
+    if len(id_) > _MAX_ECHO:
+        raise invalid(
+            f"a subscription id has at most {MAX_SUBSCRIPTION_ID} characters"
+        )
+    if not _is_text(id_):
+        raise invalid("the subscription id holds half a surrogate pair")
+    return id_
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

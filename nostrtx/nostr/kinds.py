@@ -1,0 +1,51 @@
+# -*- test-case-name: tests.nostr.test_kinds -*-
+"""
+Kinds: how long an event of each kind lives, and what replaces it (NIP-01, "Kinds").
+
+Pure: no I/O and no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+METADATA: Final = 0
+FOLLOW_LIST: Final = 3
+DELETION_REQUEST: Final = 5
+REQUEST_TO_VANISH: Final = 62
+GIFT_WRAP: Final = 1059
+CLIENT_AUTHENTICATION: Final = 22242
+HTTP_AUTHENTICATION: Final = 27235
+
+MAX_KIND: Final = 65535
+
+#: Kinds that speak to one relay or server only: never passed on (NIP-42, NIP-98).
+NEVER_SERVED: Final = frozenset({CLIENT_AUTHENTICATION, HTTP_AUTHENTICATION})
+
+#: Kinds that a deletion request cannot delete (NIP-09, NIP-62).
+UNDELETABLE: Final = frozenset({DELETION_REQUEST, REQUEST_TO_VANISH})
+
+
+def is_replaceable(kind: int) -> bool:
+    """Only the latest of a pubkey and this kind is kept."""
+    return 10000 <= kind < 20000 or kind == METADATA or kind == FOLLOW_LIST
+
+
+def is_ephemeral(kind: int) -> bool:
+    """Delivered to open subscriptions, never stored."""
+    return 20000 <= kind < 30000
+
+
+def is_addressable(kind: int) -> bool:
+    """Only the latest of a pubkey, this kind and a ``d`` value is kept."""
+    return 30000 <= kind < 40000
+
+
+def has_address(kind: int) -> bool:
+    """Replaceable or addressable: a later version takes the place of an earlier."""
+    return (
+        10000 <= kind < 20000
+        or 30000 <= kind < 40000
+        or kind == METADATA
+        or kind == FOLLOW_LIST
+    )

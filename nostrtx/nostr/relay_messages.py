@@ -1,0 +1,40 @@
+# -*- test-case-name: tests.nostr.test_relay_messages -*-
+"""
+What a relay says: EVENT, OK, EOSE, CLOSED, NOTICE (NIP-01, "from relay to client").
+
+Each function gives the UTF-8 text of one WebSocket message. Subscription ids go in
+as JSON, so that one is escaped once per subscription and not once per message.
+
+Pure: no I/O and no clock.
+"""
+
+from __future__ import annotations
+
+from nostrtx.nostr.json import dumps
+
+
+def event_prefix(subscription_json: bytes) -> bytes:
+    """What stands before the JSON of an event; a ``]`` follows it."""
+    return b'["EVENT",%b,' % subscription_json
+
+
+def ok(id_: str, accepted: bool, reason: str) -> bytes:
+    """Whether the event with this id was taken, and why (not)."""
+    if accepted and not reason and id_.isalnum():
+        return b'["OK","%b",true,""]' % id_.encode()
+    return dumps(["OK", id_, accepted, reason])
+
+
+def eose(subscription_json: bytes) -> bytes:
+    """All stored events have been sent."""
+    return b'["EOSE",%b]' % subscription_json
+
+
+def closed(subscription_json: bytes, reason: str) -> bytes:
+    """The relay ended, or refused, a subscription."""
+    return b'["CLOSED",%b,%b]' % (subscription_json, dumps(reason))
+
+
+def notice(text: str) -> bytes:
+    """Something for people; used only where nothing else can answer."""
+    return dumps(["NOTICE", text])

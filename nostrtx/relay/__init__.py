@@ -1,0 +1,1 @@
+"""What a relay does: take events in, answer queries, deliver live."""

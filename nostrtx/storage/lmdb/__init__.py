@@ -1,0 +1,1 @@
+"""The embedded store: one LMDB environment, one writer thread."""

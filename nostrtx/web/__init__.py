@@ -1,0 +1,1 @@
+"""The edge: WebSocket and HTTP on one port."""
