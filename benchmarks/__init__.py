@@ -1,0 +1,1 @@
+"""What the relay costs: load generator, corpora, scenarios. Start with ``run.py``."""
