@@ -1,0 +1,172 @@
+# -*- test-case-name: tests.storage.test_memory -*-
+"""
+The store in memory: complete, simple, and gone when the process ends.
+
+It is the reference for what a store does. Events stand in one list in the order of
+answers, and a query looks at each of them: right for tests, trials and small relays.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from nostrtx.interfaces import IEventStore, IStoredQuery, Page, SaveOutcome, SaveResult
+from nostrtx.nostr.deletion import (
+    deleted_addresses,
+    deleted_ids,
+    is_deletion_request,
+    may_delete,
+)
+from nostrtx.nostr.event import Address, Event, supersedes
+from nostrtx.nostr.filters import Filter
+
+
+def _place(event: Event) -> tuple[int, bytes]:
+    """Where ``event`` stands among all events: newest first, ties by id."""
+    return -event.created_at, event.id
+
+
+@implementer(IEventStore)
+class MemoryEventStore:
+    """Events in this process's memory. Whatever it returns fires at once."""
+
+    def __init__(self) -> None:
+        self._ordered: list[Event] = []
+        self._by_id: dict[bytes, Event] = {}
+        self._by_address: dict[Address, Event] = {}
+        self._expiring: dict[bytes, Event] = {}
+        self._deleted_ids: set[tuple[bytes, bytes]] = set()
+        self._deleted_addresses: dict[Address, int] = {}
+        self._last_seq = 0
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> Deferred[None]:
+        """Nothing to do: there is no place where the events could stay."""
+        return succeed(None)
+
+    def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
+        """Save events by the rules, in the order given."""
+        return succeed([self._save(event) for event in events])
+
+    def query(self, filters: Sequence[Filter], now: float) -> IStoredQuery:
+        """Begin to answer ``filters`` from the events of this moment."""
+        return _StoredQuery(_answer(self._ordered[:], filters, now), self._last_seq)
+
+    def count(self, filters: Sequence[Filter], now: float) -> Deferred[int]:
+        """How many events match at least one of ``filters``."""
+        return succeed(
+            sum(
+                any(filter_.matches(event) for filter_ in filters)
+                for event in self._ordered
+                if not event.is_expired(now)
+            )
+        )
+
+    def delete_expired(self, now: float) -> Deferred[int]:
+        """Remove all events that have expired by ``now``."""
+        expired = [event for event in self._expiring.values() if event.is_expired(now)]
+        for event in expired:
+            self._remove(event)
+        return succeed(len(expired))
+
+    def last_seq(self) -> int:
+        """The ``seq`` of the event stored last."""
+        return self._last_seq
+
+    def _save(self, event: Event) -> SaveResult:
+        if event.id in self._by_id:
+            return SaveResult(SaveOutcome.DUPLICATE)
+        if any((event.id, key) in self._deleted_ids for key in may_delete(event)):
+            return SaveResult(SaveOutcome.DELETED)
+        address = event.address
+        if address is not None:
+            if event.created_at <= self._deleted_addresses.get(address, -1):
+                return SaveResult(SaveOutcome.DELETED)
+            current = self._by_address.get(address)
+            if current is not None:
+                if not supersedes(event, current.created_at, current.id):
+                    return SaveResult(SaveOutcome.SUPERSEDED)
+                self._remove(current)
+            self._by_address[address] = event
+        if is_deletion_request(event):
+            self._delete(event)
+        self._by_id[event.id] = event
+        insort(self._ordered, event, key=_place)
+        if event.expiration is not None:
+            self._expiring[event.id] = event
+        self._last_seq += 1
+        return SaveResult(SaveOutcome.STORED, self._last_seq)
+
+    def _delete(self, request: Event) -> None:
+        """Remove what ``request`` names, and keep it from coming back."""
+        for id_ in deleted_ids(request):
+            self._deleted_ids.add((id_, request.pubkey))
+            target = self._by_id.get(id_)
+            if target is not None and request.pubkey in may_delete(target):
+                self._remove(target)
+        for address in deleted_addresses(request):
+            mark = self._deleted_addresses.get(address, -1)
+            self._deleted_addresses[address] = max(mark, request.created_at)
+            target = self._by_address.get(address)
+            if target is not None and target.created_at <= request.created_at:
+                self._remove(target)
+
+    def _remove(self, event: Event) -> None:
+        del self._ordered[bisect_left(self._ordered, _place(event), key=_place)]
+        del self._by_id[event.id]
+        self._expiring.pop(event.id, None)
+        address = event.address
+        if address is not None:
+            del self._by_address[address]
+
+
+@implementer(IStoredQuery)
+class _StoredQuery:
+    """The rest of an answer, and what has been looked at of it."""
+
+    def __init__(self, answer: Iterator[bytes], floor: int) -> None:
+        self._answer = answer
+        self._next = next(answer, None)
+        self.floor = floor
+
+    def next_page(self, max_bytes: int, deadline: float) -> Page:
+        """The next events, about ``max_bytes`` of them; the deadline is ignored."""
+        events: list[bytes] = []
+        room = max_bytes
+        while self._next is not None and (not events or len(self._next) <= room):
+            events.append(self._next)
+            room -= len(self._next)
+            self._next = next(self._answer, None)
+        return Page(events, self._next is None)
+
+    def close(self) -> None:
+        """Forget the answer."""
+        self._answer = iter(())
+        self._next = None
+
+
+def _answer(
+    events: Iterable[Event], filters: Sequence[Filter], now: float
+) -> Iterator[bytes]:
+    """The ``raw`` of ``events`` that are among the newest of at least one filter."""
+    asked = [filter_ for filter_ in filters if not filter_.matches_nothing]
+    # What is left of each filter's limit; a filter without one never gets to 0.
+    room = [-1 if filter_.limit is None else filter_.limit for filter_ in asked]
+    for event in events:
+        if not any(room):
+            return
+        if event.is_expired(now):
+            continue
+        wanted = False
+        for at, filter_ in enumerate(asked):
+            if room[at] and filter_.matches(event):
+                room[at] -= 1
+                wanted = True
+        if wanted:
+            yield event.raw
