@@ -13,7 +13,7 @@ from enum import Enum
 
 import attrs
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
@@ -84,11 +84,14 @@ class IStoredQuery(Interface):
     The union of what the filters match is given once each, newest first, ties by
     id. Of each filter's matches at most its ``limit`` newest are given; what is
     expired does not use up a limit.
-
-    Attributes:
-        floor: The ``seq`` of the last event in the snapshot, 0 in an empty store.
-            The answer holds matches up to here and none beyond.
     """
+
+    floor: int = Attribute(
+        """
+        The ``seq`` of the last event in the snapshot, 0 in an empty store.
+        The answer holds matches up to here and none beyond.
+        """
+    )
 
     def next_page(max_bytes: int, deadline: float) -> Deferred[Page] | Page:
         """
@@ -172,9 +175,6 @@ class IEventStore(Interface):
 class IClient(Interface):
     """
     One connection, as a session sees it: where answers go.
-
-    Attributes:
-        address: The peer's address, for limits and logs.
     """
 
     def send(message: bytes) -> None:

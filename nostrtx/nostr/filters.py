@@ -62,6 +62,20 @@ class Filter:
             )
         )
 
+    def with_limit(self, limit: int | None) -> Filter:
+        """The same filter with another limit."""
+        if limit == self.limit:
+            return self
+        return Filter(
+            self.ids,
+            self.authors,
+            self.kinds,
+            self.tags,
+            self.since,
+            self.until,
+            limit,
+        )
+
     @property
     def longest_list(self) -> int:
         """How many values the longest list of the filter has."""

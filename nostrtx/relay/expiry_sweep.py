@@ -1,0 +1,58 @@
+# -*- test-case-name: tests.relay.test_expiry_sweep -*-
+"""Removes expired events from the store, now and then (NIP-40)."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from nostrtx.interfaces import IEventStore
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.tasks import BackgroundTasks
+
+
+class ExpirySweep:
+    """
+    Asks the store to delete what has expired, every so often.
+
+    Nobody is sent an expired event in the meantime: this only gives space back.
+
+    Args:
+        store: The store to sweep.
+        clock: Wall-clock time.
+        statistics: Counts what was removed.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, store: IEventStore, clock: IReactorTime, statistics: Statistics
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._statistics = statistics
+        self._tasks = BackgroundTasks()
+
+    def start(self, interval_seconds: float) -> None:
+        """Sweep now and every ``interval_seconds`` from now on."""
+        self._tasks.start(self._run(interval_seconds), "Sweeping")
+
+    def stop(self) -> None:
+        """Sweep no more."""
+        self._tasks.cancel_all()
+
+    async def _run(self, interval_seconds: float) -> None:
+        while True:
+            try:
+                await self._sweep()
+            except CancelledError:
+                raise
+            except Exception:
+                self._log.failure("Removing expired events failed.")
+            await deferLater(self._clock, interval_seconds)
+
+    async def _sweep(self) -> None:
+        while removed := await self._store.delete_expired(self._clock.seconds()):
+            self._statistics.events_expired += removed

@@ -1,0 +1,85 @@
+# -*- test-case-name: tests.relay.test_fan_out -*-
+"""
+Live delivery: every new event to every subscription that it matches.
+
+An event is turned into a message once per subscription id, however many clients
+use that id, and goes once to each subscription.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.subscription import Subscription
+from nostrtx.relay.subscription_index import SubscriptionIndex
+from nostrtx.relay.visibility import may_read
+
+
+class FanOut:
+    """
+    All open subscriptions of this process.
+
+    Args:
+        statistics: Counts deliveries.
+    """
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._index: SubscriptionIndex[Subscription] = SubscriptionIndex()
+        self._statistics = statistics
+
+    def subscribe(self, subscription: Subscription, filters: Sequence[Filter]) -> None:
+        """
+        Begin to deliver to ``subscription``; before its stored query starts.
+
+        So every event is found by the query, by the index, or by both, and the
+        subscription's floor tells which.
+        """
+        subscription.indexed = self._index.add(subscription, filters)
+        self._statistics.subscriptions += 1
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Deliver nothing more to ``subscription``."""
+        self._index.remove(subscription.indexed)  # type: ignore[arg-type]
+        subscription.indexed = ()
+        self._statistics.subscriptions -= 1
+
+    def deliver(self, event: Event, seq: int, now: float) -> None:
+        """
+        Send a new event to the subscriptions it matches.
+
+        Args:
+            event: Committed, unless it is ephemeral.
+            seq: Its place in the arrival log; 0 for an ephemeral event.
+            now: Seconds since 1970.
+        """
+        subscriptions = self._index.matching(event)
+        if not subscriptions or not may_read(event, now):
+            return
+        raw = event.raw
+        messages: dict[bytes, bytes] = {}
+        overrun = []
+        delivered = 0
+        for subscription in subscriptions:
+            if seq and seq <= subscription.floor:
+                continue
+            prefix = subscription.prefix
+            message = messages.get(prefix)
+            if message is None:
+                message = messages[prefix] = b"%b%b]" % (prefix, raw)
+            if subscription.waiting is None:
+                subscription.client.send(message)
+                delivered += 1
+            elif not subscription.hold_back(message):
+                overrun.append(subscription)
+        self._statistics.events_delivered += delivered
+        for subscription in overrun:
+            subscription.refuse(
+                Rejected(
+                    ReasonPrefix.ERROR,
+                    "live events pile up behind the stored ones; read faster",
+                )
+            )

@@ -1,0 +1,229 @@
+# -*- test-case-name: tests.relay.test_ingest -*-
+"""
+The road of an event: shape, id, limits, signature, store, delivery, OK.
+
+The order of the checks is cheap before dear, and nothing changes before the
+signature is known to be good. Every EVENT message gets exactly one OK, and OK true
+only once the event is durable (ephemeral ones: once they were delivered).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+
+from nostrtx.config import LimitSettings
+from nostrtx.interfaces import IClient, IEventStore, ITurns, SaveOutcome, SaveResult
+from nostrtx.nostr.client_messages import EventMessage
+from nostrtx.nostr.deletion import deleted_ids, is_deletion_request
+from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
+from nostrtx.nostr.event import Event, parse_event
+from nostrtx.nostr.kinds import NEVER_SERVED, has_address, is_ephemeral
+from nostrtx.nostr.relay_messages import notice, ok
+from nostrtx.relay.recent_ids import RecentIds
+from nostrtx.relay.signature_checks import SignatureChecks
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.write_batches import WriteBatches
+
+_DUPLICATE: Final = "duplicate: this relay has the event already"
+
+#: What an event's outcome in the store means to the client: OK's last two members.
+_ANSWERS: Final = {
+    SaveOutcome.STORED: (True, ""),
+    SaveOutcome.DUPLICATE: (True, _DUPLICATE),
+    SaveOutcome.SUPERSEDED: (False, "duplicate: have a newer version"),
+    SaveOutcome.DELETED: (False, "blocked: deleted by its author"),
+}
+
+
+@attrs.define(slots=True, eq=False)
+class Submission:
+    """
+    An event on its way in, and the client to answer.
+
+    Attributes:
+        event: Its shape and id are right.
+        client: Who sent it.
+    """
+
+    event: Event
+    client: IClient
+
+
+def check_limits(event: Event, content: str, limits: LimitSettings, now: float) -> None:
+    """
+    Refuse what the settings or the event's own terms rule out.
+
+    Raises:
+        Rejected: ``invalid:``, with the limit.
+    """
+    if event.created_at > now + limits.created_at_upper_seconds:
+        raise invalid(
+            "created_at is too far in the future, "
+            f"at most {limits.created_at_upper_seconds} s are taken"
+        )
+    lower = limits.created_at_lower_seconds
+    if lower and event.created_at < now - lower:
+        raise invalid(f"created_at is too far in the past, at most {lower} s are taken")
+    if len(event.tags) > limits.max_event_tags:
+        raise invalid(f"more than {limits.max_event_tags} tags")
+    if len(content) > limits.max_content_length:
+        raise invalid(f"content of more than {limits.max_content_length} characters")
+    if event.kind in NEVER_SERVED:
+        raise invalid(f"events of kind {event.kind} are not for publishing")
+    if event.is_expired(now):
+        raise invalid("event has expired")
+
+
+class Ingest:
+    """
+    Takes events in, for all clients of this process.
+
+    Args:
+        store: Where they are kept.
+        turns: The reactor's turns, over which work is gathered.
+        clock: Wall-clock time.
+        limits: What is refused.
+        max_batch: Most events in one transaction.
+        deliver: Called with each new event, its ``seq`` (0 if it is ephemeral) and
+            the time, after the commit and before its OK.
+        statistics: Counts outcomes.
+
+    Attributes:
+        signatures: The checks, for starting and stopping their processes.
+    """
+
+    def __init__(
+        self,
+        store: IEventStore,
+        turns: ITurns,
+        clock: IReactorTime,
+        limits: LimitSettings,
+        max_batch: int,
+        deliver: Callable[[Event, int, float], None],
+        statistics: Statistics,
+    ) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._deliver = deliver
+        self._statistics = statistics
+        self._recent = RecentIds()
+        self._saving: dict[bytes, list[IClient]] = {}
+        self._pending = 0
+        self._drained: Deferred[None] | None = None
+        self.signatures: SignatureChecks[Submission] = SignatureChecks(
+            turns, self._on_checked
+        )
+        self._batches: WriteBatches[Submission] = WriteBatches(
+            store, turns, max_batch, self._on_saved, self._on_failed
+        )
+
+    def submit(self, message: EventMessage, client: IClient) -> None:
+        """Take up an EVENT; ``client`` gets its OK now or later."""
+        self._statistics.events_received += 1
+        try:
+            if self._drained is not None:
+                raise Rejected(ReasonPrefix.ERROR, "shutting down")
+            event = parse_event(message.members)
+            content = message.members["content"]
+            assert type(content) is str
+            check_limits(event, content, self._limits, self._clock.seconds())
+        except Rejected as refusal:
+            self._statistics.events_refused += 1
+            id_ = message.id
+            reason = refusal.reason
+            client.send(notice(reason) if id_ is None else ok(id_, False, reason))
+            return
+        if event.id in self._recent:
+            self._answer(event.id, client, True, _DUPLICATE)
+            return
+        self._pending += 1
+        self.signatures.add(Submission(event, client))
+
+    def drain(self) -> Deferred[None]:
+        """Refuse further events; fires when all that are under way are answered."""
+        self._drained = Deferred()
+        if not self._pending:
+            return succeed(None)
+        return self._drained
+
+    def _answer(self, id_: bytes, client: IClient, accepted: bool, reason: str) -> None:
+        if not accepted:
+            self._statistics.events_refused += 1
+        elif reason:
+            self._statistics.events_duplicate += 1
+        client.send(ok(id_.hex(), accepted, reason))
+
+    def _on_checked(self, batch: Sequence[Submission], good: Sequence[int]) -> None:
+        answered = 0
+        for submission, is_good in zip(batch, good, strict=True):
+            event, client = submission.event, submission.client
+            if not is_good:
+                self._answer(event.id, client, False, "invalid: bad signature")
+                answered += 1
+            elif is_ephemeral(event.kind):
+                self._pass_on(event, client)
+                answered += 1
+            elif event.id in self._saving:
+                self._saving[event.id].append(client)
+            else:
+                self._saving[event.id] = [client]
+                self._batches.add(submission)
+        self._settle(answered)
+
+    def _pass_on(self, event: Event, client: IClient) -> None:
+        """Deliver an ephemeral event, unless it was delivered a moment ago."""
+        if event.id in self._recent:
+            self._answer(event.id, client, True, _DUPLICATE)
+            return
+        self._recent.add(event.id)
+        self._statistics.events_passed_on += 1
+        self._deliver(event, 0, self._clock.seconds())
+        self._answer(event.id, client, True, "")
+
+    def _on_saved(
+        self, batch: Sequence[Submission], results: Sequence[SaveResult]
+    ) -> None:
+        now = self._clock.seconds()
+        answered = 0
+        for submission, result in zip(batch, results, strict=True):
+            event, outcome = submission.event, result.outcome
+            if outcome is SaveOutcome.STORED:
+                self._statistics.events_stored += 1
+                self._remember(event)
+                self._deliver(event, result.seq, now)
+            accepted, reason = _ANSWERS[outcome]
+            clients = self._saving.pop(event.id)
+            for client in clients:
+                self._answer(event.id, client, accepted, reason)
+                if accepted:
+                    reason = _DUPLICATE
+            answered += len(clients)
+        self._settle(answered)
+
+    def _on_failed(self, batch: Sequence[Submission], reason: str) -> None:
+        answered = 0
+        for submission in batch:
+            clients = self._saving.pop(submission.event.id)
+            for client in clients:
+                self._answer(submission.event.id, client, False, f"error: {reason}")
+            answered += len(clients)
+        self._settle(answered)
+
+    def _remember(self, event: Event) -> None:
+        """Later copies are duplicates, for as long as the event cannot go away."""
+        if is_deletion_request(event):
+            for id_ in deleted_ids(event):
+                self._recent.discard(id_)
+        if not has_address(event.kind) and event.expiration is None:
+            self._recent.add(event.id)
+
+    def _settle(self, answered: int) -> None:
+        self._pending -= answered
+        if not self._pending and self._drained is not None:
+            drained, self._drained = self._drained, Deferred()
+            drained.callback(None)

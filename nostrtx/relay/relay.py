@@ -1,0 +1,89 @@
+# -*- test-case-name: tests.relay.test_relay -*-
+"""The relay: what all sessions of a process share, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import IClient, IClientSession, IEventStore, IRelay, ITurns
+from nostrtx.relay.expiry_sweep import ExpirySweep
+from nostrtx.relay.fan_out import FanOut
+from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.session import ClientSession
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.stored_queries import StoredQueries
+
+
+@implementer(IRelay)
+class Relay:
+    """
+    Takes events in, answers queries, delivers live.
+
+    Args:
+        store: Where events are kept; whoever opened it closes it.
+        turns: The reactor's turns.
+        clock: Wall-clock time.
+        settings: Limits, timing and ingest are used.
+
+    Attributes:
+        statistics: What this process has counted.
+    """
+
+    def __init__(
+        self,
+        store: IEventStore,
+        turns: ITurns,
+        clock: IReactorTime,
+        settings: Settings,
+    ) -> None:
+        self.statistics = Statistics()
+        self._settings = settings
+        self._fan_out = FanOut(self.statistics)
+        self._ingest = Ingest(
+            store,
+            turns,
+            clock,
+            settings.limits,
+            settings.ingest.max_batch_events,
+            self._fan_out.deliver,
+            self.statistics,
+        )
+        self._queries = StoredQueries(
+            store, turns, clock, settings.timing, self.statistics
+        )
+        self._sweep = ExpirySweep(store, clock, self.statistics)
+
+    def start(self, reactor: Any, verifier_processes: int) -> None:
+        """Start the verifier processes and the sweep; the store is open."""
+        self._ingest.signatures.start(reactor, verifier_processes)
+        self._sweep.start(self._settings.timing.expiry_sweep_seconds)
+
+    def session(self, client: IClient) -> IClientSession:
+        """Begin a session for a client that has just connected."""
+        return ClientSession(
+            client,
+            self._ingest,
+            self._fan_out,
+            self._queries,
+            self._settings.limits,
+            self.statistics,
+        )
+
+    def drain(self) -> Deferred[None]:
+        """
+        Take no more events; fires when all that were taken are answered.
+
+        Clients must still be connected, to get their answers.
+        """
+        self._sweep.stop()
+        return self._ingest.drain()
+
+    def stop(self) -> None:
+        """End the verifier processes and what still runs."""
+        self._queries.stop()
+        self._ingest.signatures.stop()

@@ -1,0 +1,174 @@
+# -*- test-case-name: tests.relay.test_session -*-
+"""
+One client's session: its messages in, its subscriptions, its answers out.
+
+The only place that turns a refusal of a REQ into CLOSED (NIP-01). Messages take
+effect in the order in which they arrive.
+"""
+
+from __future__ import annotations
+
+from zope.interface import implementer
+
+from nostrtx.config import LimitSettings
+from nostrtx.interfaces import IClient, IClientSession
+from nostrtx.nostr.client_messages import (
+    MAX_SUBSCRIPTION_ID,
+    CloseMessage,
+    EventMessage,
+    ReqMessage,
+    parse,
+)
+from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
+from nostrtx.nostr.filters import Filter, parse_filter
+from nostrtx.nostr.json import dumps
+from nostrtx.nostr.relay_messages import closed, notice
+from nostrtx.relay.fan_out import FanOut
+from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.stored_queries import StoredQueries
+from nostrtx.relay.subscription import Subscription
+
+
+@implementer(IClientSession)
+class ClientSession:
+    """
+    What the relay holds for one connection.
+
+    Args:
+        client: The connection.
+        ingest: Takes its events.
+        fan_out: Delivers live events to its subscriptions.
+        queries: Sends stored events to its subscriptions.
+        limits: What it may ask for.
+        statistics: Counts its messages.
+    """
+
+    __slots__ = (
+        "_client",
+        "_fan_out",
+        "_ingest",
+        "_limits",
+        "_queries",
+        "_shut_down",
+        "_statistics",
+        "_subscriptions",
+    )
+
+    def __init__(
+        self,
+        client: IClient,
+        ingest: Ingest,
+        fan_out: FanOut,
+        queries: StoredQueries,
+        limits: LimitSettings,
+        statistics: Statistics,
+    ) -> None:
+        self._client = client
+        self._ingest = ingest
+        self._fan_out = fan_out
+        self._queries = queries
+        self._limits = limits
+        self._statistics = statistics
+        self._subscriptions: dict[str, Subscription] = {}
+        self._shut_down = False
+        statistics.sessions += 1
+
+    def message_received(self, text: bytes) -> None:
+        """Take up one message of the client."""
+        try:
+            message = parse(text)
+        except Rejected as refusal:
+            self._notice(refusal)
+            return
+        if type(message) is EventMessage:
+            self._ingest.submit(message, self._client)
+        elif type(message) is ReqMessage:
+            self._subscribe(message)
+        else:
+            assert type(message) is CloseMessage
+            self._end(message.subscription_id)
+
+    def binary_received(self) -> None:
+        """Say that messages are text (NIP-01)."""
+        self._notice(invalid("messages are JSON in text frames"))
+
+    def connection_lost(self) -> None:
+        """End all subscriptions without a word."""
+        self._shut_down = True
+        for id_ in list(self._subscriptions):
+            self._end(id_)
+        self._statistics.sessions -= 1
+
+    def shut_down(self) -> None:
+        """Close all subscriptions, and every later one."""
+        self._shut_down = True
+        for id_ in list(self._subscriptions):
+            self.refuse(id_, Rejected(ReasonPrefix.ERROR, "shutting down"))
+
+    def refuse(self, subscription_id: str, refusal: Rejected) -> None:
+        """End a subscription, if it is open, and tell the client why."""
+        self._end(subscription_id)
+        self._client.send(closed(dumps(subscription_id), refusal.reason))
+
+    def _notice(self, refusal: Rejected) -> None:
+        self._statistics.notices += 1
+        self._client.send(notice(refusal.reason))
+
+    def _subscribe(self, message: ReqMessage) -> None:
+        self._statistics.requests += 1
+        id_ = message.subscription_id
+        self._end(id_)
+        try:
+            filters = self._accept(message)
+        except Rejected as refusal:
+            self._statistics.requests_refused += 1
+            self.refuse(id_, refusal)
+            return
+        subscription = Subscription(self._client, id_, self.refuse)
+        self._subscriptions[id_] = subscription
+        self._fan_out.subscribe(subscription, filters)
+        self._queries.start(subscription, filters)
+
+    def _accept(self, message: ReqMessage) -> list[Filter]:
+        """
+        The filters of a REQ, each with the limit that it will have.
+
+        Raises:
+            Rejected: The REQ is malformed or asks for too much.
+        """
+        limits = self._limits
+        if self._shut_down:
+            raise Rejected(ReasonPrefix.ERROR, "shutting down")
+        if not message.subscription_id:
+            raise invalid("the subscription id is empty")
+        if len(message.subscription_id) > MAX_SUBSCRIPTION_ID:
+            raise invalid(
+                f"a subscription id has at most {MAX_SUBSCRIPTION_ID} characters"
+            )
+        if not message.filters:
+            raise invalid("REQ takes at least one filter")
+        if len(message.filters) > limits.max_filters:
+            raise invalid(f"more than {limits.max_filters} filters")
+        if len(self._subscriptions) >= limits.max_subscriptions:
+            raise Rejected(
+                ReasonPrefix.RATE_LIMITED,
+                f"too many subscriptions (max {limits.max_subscriptions})",
+            )
+        return [self._bounded(parse_filter(members)) for members in message.filters]
+
+    def _bounded(self, one: Filter) -> Filter:
+        limits = self._limits
+        if one.longest_list > limits.max_filter_values:
+            raise invalid(
+                f"more than {limits.max_filter_values} values in one list of a filter"
+            )
+        limit = limits.default_limit if one.limit is None else one.limit
+        return one.with_limit(min(limit, limits.max_limit))
+
+    def _end(self, subscription_id: str) -> None:
+        subscription = self._subscriptions.pop(subscription_id, None)
+        if subscription is not None:
+            self._fan_out.unsubscribe(subscription)
+            if subscription.cancel_query is not None:
+                subscription.cancel_query()

@@ -1,0 +1,46 @@
+# -*- test-case-name: tests.relay.test_statistics -*-
+"""What the relay counts while it runs."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define(slots=True)
+class Statistics:
+    """
+    Counters of one relay process since it started; gauges where it says so.
+
+    Attributes:
+        sessions: Gauge: clients that are connected.
+        subscriptions: Gauge: subscriptions that are open.
+        events_received: EVENT messages.
+        events_stored: Events that were committed.
+        events_passed_on: Ephemeral events that were delivered without storing.
+        events_duplicate: Events that the relay had already.
+        events_refused: Events answered with OK false.
+        requests: REQ messages.
+        requests_refused: REQ messages answered with CLOSED at once.
+        events_sent: Stored events sent in answer to REQ messages.
+        events_delivered: Live events sent to subscriptions.
+        notices: Messages that could only be answered with NOTICE.
+        events_expired: Events removed because their time had come.
+    """
+
+    sessions: int = 0
+    subscriptions: int = 0
+    events_received: int = 0
+    events_stored: int = 0
+    events_passed_on: int = 0
+    events_duplicate: int = 0
+    events_refused: int = 0
+    requests: int = 0
+    requests_refused: int = 0
+    events_sent: int = 0
+    events_delivered: int = 0
+    notices: int = 0
+    events_expired: int = 0
+
+    def facts(self) -> dict[str, int]:
+        """All counters by name."""
+        return attrs.asdict(self)

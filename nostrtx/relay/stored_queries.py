@@ -1,0 +1,194 @@
+# -*- test-case-name: tests.relay.test_stored_queries -*-
+"""
+The stored half of a REQ: pages from the store, at the pace of the client.
+
+All queries of a process share its time in slices. A new query starts at once, in
+the turn in which it arrived, and most end there; what is longer waits for its turn
+behind the new ones, pauses while its client's socket is full, and has a budget of
+time after which it ends with a CLOSED that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from nostrtx.config import TimingSettings
+from nostrtx.interfaces import (
+    IEventStore,
+    IStoredQuery,
+    ITurns,
+    Page,
+    StoreError,
+)
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.relay_messages import eose
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.subscription import Subscription
+from nostrtx.relay.tasks import BackgroundTasks
+
+#: How much is sent before the relay looks at the client's socket again, in bytes.
+PAGE_BYTES: Final = 128 * 1024
+
+
+class StoredQueries:
+    """
+    Answers the stored part of every subscription of this process.
+
+    Args:
+        store: Where the events are.
+        turns: The reactor's turns, over which long queries are spread.
+        clock: Wall-clock time.
+        timing: Slice and budget.
+        statistics: Counts what is sent.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: IEventStore,
+        turns: ITurns,
+        clock: IReactorTime,
+        timing: TimingSettings,
+        statistics: Statistics,
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._clock = clock
+        self._timing = timing
+        self._statistics = statistics
+        self._tasks = BackgroundTasks()
+        self._slice_ends: float | None = None
+        self._waiting: list[Deferred[None]] = []
+        turns.at_end(self._end_of_turn)
+
+    def start(self, subscription: Subscription, filters: Sequence[Filter]) -> None:
+        """
+        Send what the store has for ``filters``, then EOSE, then go live.
+
+        The subscription must be in the live index already. Call
+        ``subscription.cancel_query`` to end early; nothing is sent after that.
+        """
+        now = self._clock.seconds()
+        try:
+            query = self._store.query(filters, now)
+        except StoreError as error:
+            subscription.refuse(Rejected(ReasonPrefix.ERROR, str(error)))
+            return
+        subscription.floor = query.floor
+        deadline = self._slice_ends
+        if deadline is None:
+            deadline = self._begin_slice(now)
+        if now < deadline:
+            try:
+                page = query.next_page(PAGE_BYTES, deadline)
+            except Exception:
+                query.close()
+                self._fail(subscription)
+                return
+            if type(page) is Page and page.done:
+                query.close()
+                self._send(subscription, page.events)
+                self._finish(subscription)
+                return
+            spent = self._clock.seconds() - now
+        else:
+            page, spent = Page((), False), 0.0
+        subscription.cancel_query = self._tasks.start(
+            self._go_on(subscription, query, page, spent), "Answering a query"
+        )
+
+    async def _go_on(
+        self,
+        subscription: Subscription,
+        query: IStoredQuery,
+        page: Page | Deferred[Page],
+        spent: float,
+    ) -> None:
+        """Send the rest, a page a turn; ``spent`` is the time without a result."""
+        client = subscription.client
+        try:
+            while True:
+                if isinstance(page, Deferred):
+                    page = await page
+                if page.events:
+                    self._send(subscription, page.events)
+                    spent = 0.0
+                if page.done:
+                    break
+                if spent > self._timing.query_budget_seconds:
+                    raise Rejected(
+                        ReasonPrefix.ERROR,
+                        "the query took too long; name ids, authors, kinds or tags,"
+                        " or a shorter time",
+                    )
+                if client.is_full():
+                    await client.when_ready()
+                await self._turn()
+                now = self._clock.seconds()
+                deadline = max(self._slice_ends or self._begin_slice(now), now + 0.001)
+                page = query.next_page(PAGE_BYTES, deadline)
+                spent += self._clock.seconds() - now
+        except CancelledError:
+            raise
+        except Rejected as refusal:
+            subscription.cancel_query = None
+            subscription.refuse(refusal)
+        except Exception:
+            self._fail(subscription)
+        else:
+            self._finish(subscription)
+        finally:
+            query.close()
+
+    def _send(self, subscription: Subscription, events: Sequence[bytes]) -> None:
+        prefix = subscription.prefix
+        send = subscription.client.send
+        for raw in events:
+            send(b"%b%b]" % (prefix, raw))
+        self._statistics.events_sent += len(events)
+
+    def _finish(self, subscription: Subscription) -> None:
+        subscription.cancel_query = None
+        subscription.client.send(eose(subscription.id_json))
+        subscription.go_live()
+
+    def _fail(self, subscription: Subscription) -> None:
+        subscription.cancel_query = None
+        self._log.failure("Answering a query failed.")
+        subscription.refuse(Rejected(ReasonPrefix.ERROR, "internal error"))
+
+    def _begin_slice(self, now: float) -> float:
+        self._slice_ends = ends = now + self._timing.query_slice_seconds
+        self._turns.needed()
+        return ends
+
+    def _turn(self) -> Deferred[None]:
+        """Fires when this query may go on."""
+        turn: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(turn)
+        self._turns.needed()
+        return turn
+
+    def _end_of_turn(self) -> bool:
+        """Let waiting queries use what is left of the slice, in their order."""
+        if self._waiting:
+            queries = len(self._waiting)
+            while queries and self._waiting:
+                queries -= 1
+                self._waiting.pop(0).callback(None)
+                ends = self._slice_ends
+                if ends is not None and self._clock.seconds() >= ends:
+                    break
+        self._slice_ends = None
+        return bool(self._waiting)
+
+    def stop(self) -> None:
+        """End every query; their subscriptions stay as they are."""
+        self._tasks.cancel_all()

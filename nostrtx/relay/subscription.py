@@ -1,0 +1,87 @@
+# -*- test-case-name: tests.relay.test_fan_out -*-
+"""
+One open subscription: first stored events, then live ones (NIP-01, REQ).
+
+While the stored events are being sent (*replaying*), live ones wait; after EOSE
+they are sent as they come (*live*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from nostrtx.interfaces import IClient
+from nostrtx.nostr.errors import Rejected
+from nostrtx.nostr.json import dumps
+from nostrtx.nostr.relay_messages import event_prefix
+
+#: How much of live events may wait for the stored ones, in bytes. What is beyond
+#: closes the subscription: a client that slow would lose them anyway.
+MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
+
+
+class Subscription:
+    """
+    A subscription of one client.
+
+    Args:
+        client: Where its events go.
+        id_: The client's name for it.
+        refuse: Ends the subscription of that name and says why.
+
+    Attributes:
+        client: Where its events go.
+        id_json: The client's name for it, as JSON.
+        prefix: What stands before the event in its EVENT messages.
+        floor: Live events whose ``seq`` is at or below are the query's to send.
+        waiting: Messages of live events while replaying, None once it is live.
+        cancel_query: Ends the stored query while it runs, None before and after.
+    """
+
+    __slots__ = (
+        "_id",
+        "_refuse",
+        "_waiting_bytes",
+        "cancel_query",
+        "client",
+        "floor",
+        "id_json",
+        "indexed",
+        "prefix",
+        "waiting",
+    )
+
+    def __init__(
+        self, client: IClient, id_: str, refuse: Callable[[str, Rejected], None]
+    ) -> None:
+        self.client = client
+        self._id = id_
+        self._refuse = refuse
+        self.id_json = dumps(id_)
+        self.prefix = event_prefix(self.id_json)
+        self.floor = 0
+        self.waiting: list[bytes] | None = []
+        self.cancel_query: Callable[[], None] | None = None
+        self.indexed: tuple[object, ...] = ()
+        self._waiting_bytes = 0
+
+    def refuse(self, refusal: Rejected) -> None:
+        """End it with a CLOSED that says why."""
+        self._refuse(self._id, refusal)
+
+    def hold_back(self, message: bytes) -> bool:
+        """Keep the message of a live event until EOSE; False if it is too much."""
+        assert self.waiting is not None
+        self._waiting_bytes += len(message)
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            return False
+        self.waiting.append(message)
+        return True
+
+    def go_live(self) -> None:
+        """Send what has waited; from now on events are sent as they come."""
+        waiting, self.waiting = self.waiting, None
+        if waiting:
+            for message in waiting:
+                self.client.send(message)

@@ -1,0 +1,238 @@
+# -*- test-case-name: tests.test_service -*-
+"""
+The relay as a Twisted service: everything is put together here, and only here.
+
+Children start in order, store first and listener last, and stop in reverse, each
+after the one behind it has come to rest: no event that was acknowledged is lost,
+and no request stays without an answer.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Any
+
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nostrtx.config import ConfigError, Settings
+from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.relay.relay import Relay
+from nostrtx.storage.opening import open_store
+from nostrtx.turns import turns_of
+from nostrtx.web.site import relay_site
+from nostrtx.web.transport import write_through
+from nostrtx.web.websocket import RelayWebSocketFactory
+
+
+class SequentialService(MultiService):
+    """Starts its children in order, and stops them in reverse, one by one."""
+
+    def stopService(self) -> Deferred[None]:
+        """Stop each child after the one behind it has stopped."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop_children())
+
+    async def _stop_children(self) -> None:
+        for child in reversed(list(self)):
+            stopping = child.stopService()
+            if isinstance(stopping, Deferred):
+                await stopping
+
+
+class StoreService(Service):
+    """
+    The event store, open while this runs.
+
+    Args:
+        store: Where events are kept.
+        url: Names it in the log and in errors.
+    """
+
+    _log = Logger()
+
+    def __init__(self, store: IEventStore, url: str) -> None:
+        self._store = store
+        self._url = url
+
+    def startService(self) -> None:
+        """
+        Open the store.
+
+        Raises:
+            SystemExit: It cannot be opened; the text is one line that says why.
+        """
+        try:
+            self._store.open()
+        except StoreUnusable as error:
+            raise SystemExit(f"nostr-relay: {error}") from None
+        self._log.info("Events are kept in {url}.", url=self._url)
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Close the store; fires when all is on disk."""
+        super().stopService()
+        return self._store.close()
+
+
+class RelayService(Service):
+    """
+    The relay's own work: verifier processes and the expiry sweep.
+
+    Args:
+        relay: What the sessions share.
+        reactor: Runs the processes.
+        settings: Says how many.
+    """
+
+    def __init__(self, relay: Relay, reactor: Any, settings: Settings) -> None:
+        self._relay = relay
+        self._reactor = reactor
+        self._processes = settings.ingest.verifier_processes
+
+    def startService(self) -> None:
+        """Start the processes and the sweep."""
+        processes = self._processes
+        if processes < 0:
+            processes = max(1, len(os.sched_getaffinity(0)) - 1)
+        self._relay.start(self._reactor, processes)
+        super().startService()
+
+    def stopService(self) -> None:
+        """End the processes; the relay was drained before."""
+        super().stopService()
+        self._relay.stop()
+
+
+class ListenerService(Service):
+    """
+    The open ports and the clients behind them.
+
+    Args:
+        relay: Is drained before clients are sent away.
+        websockets: Their connections.
+        reactor: Listens.
+        settings: Where to listen, and how long stopping may take.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        relay: Relay,
+        websockets: RelayWebSocketFactory,
+        reactor: Any,
+        settings: Settings,
+    ) -> None:
+        self._relay = relay
+        self._websockets = websockets
+        self._reactor = reactor
+        self._settings = settings
+        self._site = relay_site(websockets, settings, relay.statistics.facts, reactor)
+        self._ports: list[IListeningPort] = []
+        self._trouble: str | None = None
+
+    def privilegedStartService(self) -> None:
+        """
+        Open the ports, before twistd gives up its privileges.
+
+        Raises:
+            SystemExit: One cannot be opened; the text is one line that says why.
+        """
+        super().privilegedStartService()
+        for description in self._settings.listen.endpoints:
+            try:
+                endpoint = serverFromString(self._reactor, description)
+            except (ValueError, TypeError, KeyError) as error:
+                raise SystemExit(
+                    f"nostr-relay: {description!r} is no endpoint: {error}"
+                ) from None
+            listening = endpoint.listen(self._site)
+            listening.addCallbacks(
+                self._listening, self._not_listening, errbackArgs=(description,)
+            )
+            if self._trouble is not None:
+                raise SystemExit(self._trouble)
+
+    def startService(self) -> None:
+        """Serve clients; nothing more to do, the ports are open."""
+        super().startService()
+        # What exists by now stays: the collector need not look at it again, nor
+        # look often, for what a relay handles is seldom cyclic.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
+
+    def stopService(self) -> Deferred[None]:
+        """Close the ports, answer what was taken, then send the clients away."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            closing = port.stopListening()
+            if closing is not None:
+                await closing
+        await self._relay.drain()
+        await self._websockets.shut_down(self._settings.timing.shutdown_seconds)
+
+    def _listening(self, port: IListeningPort) -> None:
+        self._ports.append(port)
+        write_through(port)
+        self._log.info("Listening on {url}", url=_url_of(port))
+
+    def _not_listening(self, failure: Failure, description: str) -> None:
+        self._trouble = (
+            f"nostr-relay: cannot listen on {description!r}: "
+            f"{failure.getErrorMessage()}"
+        )
+        if self._reactor.running:
+            self._log.critical("{trouble}", trouble=self._trouble)
+            self._reactor.stop()
+
+
+def _url_of(port: IListeningPort) -> str:
+    address = port.getHost()
+    if isinstance(address, IPv4Address):
+        host = "127.0.0.1" if address.host == "0.0.0.0" else address.host
+        return f"ws://{host}:{address.port}/"
+    if isinstance(address, IPv6Address):
+        host = "::1" if address.host == "::" else address.host
+        return f"ws://[{host}]:{address.port}/"
+    return str(address)
+
+
+def make_service(settings: Settings, reactor: Any) -> IService:
+    """
+    The whole relay, not yet started.
+
+    Args:
+        settings: All of them.
+        reactor: Twisted's reactor; epoll is the fastest.
+
+    Raises:
+        ConfigError: The store's URL names no kind of store.
+    """
+    try:
+        store = open_store(settings.store.url, settings.store, reactor)
+    except StoreUnusable as error:
+        raise ConfigError(f"store.url: {error}") from None
+    turns = turns_of(reactor)
+    # The order in which these meet the turns is the order of work in one: check
+    # signatures, save, answer queries, send.
+    relay = Relay(store, turns, reactor, settings)
+    websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
+    service = SequentialService()
+    for child in (
+        StoreService(store, settings.store.url),
+        RelayService(relay, reactor, settings),
+        ListenerService(relay, websockets, reactor, settings),
+    ):
+        child.setServiceParent(service)
+    return service

@@ -1,0 +1,102 @@
+# -*- test-case-name: tests.test_tap -*-
+"""
+``twistd nostr-relay``: the command line, on top of the settings file.
+
+Nothing is opened here: twistd forks after the service was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+from twisted.application.service import IService
+from twisted.python import usage
+
+from nostrtx import __version__
+from nostrtx.config import ConfigError, ListenSettings, Settings, load_settings
+from nostrtx.service import make_service
+
+
+class Options(usage.Options):
+    """The options of ``twistd nostr-relay``; each goes before the settings file."""
+
+    synopsis = "[options]"
+    longdesc = """
+    Runs a Nostr relay. Without options it listens on ws://127.0.0.1:7447/ and keeps
+    events in the directory ./data.
+
+    On all interfaces:       twistd -n nostr-relay --listen tcp:7447
+    IPv6 and IPv4:           --listen tcp6:7447:interface=\\:\\: --listen tcp:7447
+    A socket for a proxy:    --listen unix:/run/nostrtx.sock
+    Events in memory only:   --store memory:
+
+    All else is set in the file that --config names; nostrtx.example.toml shows
+    every setting with its default.
+    """
+
+    optParameters = [  # noqa: N815 - twisted.python.usage reads it
+        ["config", "c", None, "Settings file (TOML); none is needed."],
+        ["store", "s", None, "Where events are kept: lmdb:PATH or memory:"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Twisted endpoint to listen on, such as tcp:7447; may be repeated."""
+        self["listen"].append(endpoint)
+
+    opt_l = opt_listen
+
+    def opt_version(self) -> None:
+        """Show the version and exit."""
+        print(f"nostrtx {__version__}")
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Parse the command line.
+
+        Raises:
+            SystemExit: It is wrong; the text is one line that says what is.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            raise SystemExit(
+                f"nostr-relay: {error} (try: twistd nostr-relay --help)"
+            ) from None
+
+    @property
+    def settings(self) -> Settings:
+        """
+        The settings file with this command line's options in place of its own.
+
+        Raises:
+            ConfigError: The file cannot be used.
+        """
+        settings = load_settings(self["config"])
+        if self["listen"]:
+            listen = ListenSettings(endpoints=tuple(self["listen"]))
+            settings = attrs.evolve(settings, listen=listen)
+        if self["store"] is not None:
+            store = attrs.evolve(settings.store, url=self["store"])
+            settings = attrs.evolve(settings, store=store)
+        return settings
+
+
+def makeService(options: Options) -> IService:
+    """
+    The relay that a command line describes, not yet started.
+
+    Raises:
+        SystemExit: The settings cannot be used; the text says which.
+    """
+    from twisted.internet import reactor
+
+    try:
+        return make_service(options.settings, reactor)
+    except ConfigError as error:
+        raise SystemExit(f"nostr-relay: {error}") from None

@@ -1,0 +1,21 @@
+"""
+The relay for ``twistd -y relay.tac``.
+
+The environment variable NOSTRTX_CONFIG names the settings file, if there is one.
+"""
+
+import os
+
+from twisted.application.service import Application
+from twisted.internet import reactor
+
+from nostrtx.config import ConfigError, load_settings
+from nostrtx.service import make_service
+
+try:
+    settings = load_settings(os.environ.get("NOSTRTX_CONFIG"))
+except ConfigError as error:
+    raise SystemExit(f"nostr-relay: {error}") from None
+
+application = Application("nostr-relay")
+make_service(settings, reactor).setServiceParent(application)
