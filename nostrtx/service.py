@@ -10,7 +10,6 @@ and no request stays without an answer.
 from __future__ import annotations
 
 import gc
-import os
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -24,6 +23,7 @@ from twisted.python.failure import Failure
 from nostrtx.config import ConfigError, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.relay.relay import Relay
+from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.storage.opening import open_store
 from nostrtx.turns import turns_of
 from nostrtx.web.site import relay_site
@@ -98,10 +98,7 @@ class RelayService(Service):
 
     def startService(self) -> None:
         """Start the processes and the sweep."""
-        processes = self._processes
-        if processes < 0:
-            processes = max(1, len(os.sched_getaffinity(0)) - 1)
-        self._relay.start(self._reactor, processes)
+        self._relay.start(self._reactor, verifier_count(self._processes))
         super().startService()
 
     def stopService(self) -> None:

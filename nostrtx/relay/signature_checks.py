@@ -10,6 +10,7 @@ each call would wait about a millisecond for the interpreter lock.)
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections import deque
@@ -122,6 +123,18 @@ class SignatureChecks(Generic[_T]):
                     break
                 del unchecked[:MAX_BATCH]
         return False
+
+
+def verifier_count(setting: int) -> int:
+    """
+    How many verifier processes a setting means.
+
+    Args:
+        setting: The number, or -1 for one per core but one, at least one.
+    """
+    if setting >= 0:
+        return setting
+    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def check_event(event: Event) -> bool:

@@ -1,0 +1,176 @@
+# -*- test-case-name: tests.cli.test_exporting -*-
+"""``nostrtx export``: events from the store as JSON lines, newest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import IO, Any, Final
+
+import attrs
+import click
+from rich.console import Console
+from rich.progress import (
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from twisted.internet.defer import Deferred
+
+from nostrtx.cli.store_options import run_on_store, settings_for, store_options
+from nostrtx.interfaces import IEventStore
+from nostrtx.nostr.errors import Rejected
+from nostrtx.nostr.filters import Filter, parse_filter
+from nostrtx.nostr.json import NotJSONError, loads
+
+_PAGE_BYTES: Final = 4 * 1024 * 1024
+
+
+class FilterType(click.ParamType[Filter]):
+    """A filter as NIP-01 writes it, in JSON."""
+
+    name = "JSON"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Filter:
+        """The filter that ``value`` spells."""
+        if isinstance(value, Filter):
+            return value
+        try:
+            return parse_filter(loads(value))
+        except NotJSONError:
+            self.fail(f"{value!r} is not JSON", param, ctx)
+        except Rejected as refusal:
+            self.fail(refusal.reason, param, ctx)
+
+
+class TimeType(click.ParamType[int]):
+    """Seconds since 1970, or a date and time of ISO 8601 (UTC if it says nothing)."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """The time that ``value`` names, in seconds since 1970."""
+        if isinstance(value, int):
+            return value
+        if value.isascii() and value.isdigit():
+            return int(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither seconds since 1970 nor a date such as"
+                " 2026-01-31 or 2026-01-31T12:00",
+                param,
+                ctx,
+            )
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp())
+
+
+def _within(one: Filter, since: int | None, until: int | None) -> Filter:
+    """The filter, narrowed to a time."""
+    if since is not None and (one.since is None or one.since < since):
+        one = attrs.evolve(one, since=since)
+    if until is not None and (one.until is None or one.until > until):
+        one = attrs.evolve(one, until=until)
+    return one
+
+
+async def export_events(
+    store: IEventStore, clock: Any, filters: Sequence[Filter], out: IO[bytes]
+) -> int:
+    """
+    Write all events that match any of ``filters``, one JSON object a line.
+
+    Returns:
+        How many were written.
+    """
+    now = clock.seconds()
+    total = await store.count(filters, now)
+    if any(one.limit is not None for one in filters):
+        total = 0
+    query = store.query(filters, now)
+    written = 0
+    console = Console(stderr=True)
+    try:
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("Exporting"),
+            MofNCompleteColumn(),
+            TextColumn("events"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        ) as progress:
+            task = progress.add_task("", total=total or None)
+            done = False
+            while not done:
+                page = query.next_page(_PAGE_BYTES, math.inf)
+                if isinstance(page, Deferred):
+                    page = await page
+                out.writelines([raw + b"\n" for raw in page.events])
+                written += len(page.events)
+                progress.update(task, completed=written)
+                done = page.done
+            out.flush()
+    finally:
+        query.close()
+    return written
+
+
+@click.command("export")
+@click.option(
+    "--filter",
+    "filters",
+    type=FilterType(),
+    multiple=True,
+    help="Only events that this NIP-01 filter matches; may be repeated.",
+)
+@click.option("--since", type=TimeType(), help="Only events made then or later.")
+@click.option("--until", type=TimeType(), help="Only events made then or earlier.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.File("wb", lazy=True, atomic=True),
+    default="-",
+    metavar="FILE",
+    help="Where to write; standard output if not given.",
+)
+@store_options
+def export_command(
+    filters: tuple[Filter, ...],
+    since: int | None,
+    until: int | None,
+    output: IO[bytes],
+    config: str | None,
+    store: str | None,
+) -> None:
+    """
+    Write the events of the store, newest first, one JSON object a line.
+
+    Times are seconds since 1970, or dates such as 2026-01-31 or 2026-01-31T12:00Z.
+    What has expired is left out. It may run beside the relay.
+
+    \b
+        nostrtx export > all.jsonl
+        nostrtx export --filter '{"kinds":[0,3]}' --since 2026-01-01 -o profiles.jsonl
+    """
+    settings = settings_for(config, store, must_exist=True)
+    wanted = [_within(one, since, until) for one in filters or (Filter(),)]
+
+    async def work(event_store: IEventStore, reactor: Any) -> None:
+        try:
+            written = await export_events(event_store, reactor, wanted, output)
+        except BrokenPipeError:
+            raise SystemExit(1) from None
+        click.echo(f"{written:,} events", err=True)
+
+    run_on_store(settings, work)

@@ -1,0 +1,25 @@
+# -*- test-case-name: tests.cli.test_main -*-
+"""The ``nostrtx`` command: what an operator does beside running the relay."""
+
+from __future__ import annotations
+
+import click
+
+from nostrtx import __version__
+from nostrtx.cli.exporting import export_command
+from nostrtx.cli.importing import import_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nostrtx")
+def main() -> None:
+    """
+    Work on the event store of a Nostr relay.
+
+    The relay itself is started with "twistd -n nostr-relay". These commands may
+    run beside it, on the same LMDB store.
+    """
+
+
+main.add_command(import_command)
+main.add_command(export_command)
