@@ -1,0 +1,107 @@
+"""What the tests of every store have in common: saving, asking, comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.interfaces import IEventStore, IStoredQuery, Page, SaveOutcome
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+from tests.storage.events import NOW
+
+_T = TypeVar("_T")
+
+if TYPE_CHECKING:
+    _TestCase = SynchronousTestCase
+else:
+    # trial must not run the tests by themselves, without a store.
+    _TestCase = object
+
+STORED = SaveOutcome.STORED
+DUPLICATE = SaveOutcome.DUPLICATE
+SUPERSEDED = SaveOutcome.SUPERSEDED
+DELETED = SaveOutcome.DELETED
+
+#: Room for any answer of a test.
+MANY_BYTES = 2**30
+
+
+def newest_first(events: Iterable[Event]) -> list[Event]:
+    """The events in the order of an answer: newest first, ties by id."""
+    return sorted(events, key=lambda event: (-event.created_at, event.id))
+
+
+class StoreCase(_TestCase):
+    """
+    A test case with an empty open store.
+
+    Attributes:
+        store: The store that the helpers use.
+    """
+
+    def make_store(self) -> IEventStore:
+        """Another empty store, open, and closed at the end of the test."""
+        raise NotImplementedError
+
+    def result_of(self, deferred: Deferred[_T]) -> _T:
+        """What ``deferred`` fires with, after waiting for it if need be."""
+        raise NotImplementedError
+
+    def setUp(self) -> None:
+        """Begin with an empty store."""
+        self.store = self.make_store()
+
+    def save(self, *events: Event) -> list[SaveOutcome]:
+        """Save ``events`` in one batch; what became of each."""
+        results = self.result_of(self.store.save_events(events))
+        return [result.outcome for result in results]
+
+    def save_each(self, *events: Event) -> list[SaveOutcome]:
+        """Save ``events`` in batches of one; what became of each."""
+        return [outcome for event in events for outcome in self.save(event)]
+
+    def next_page(
+        self, query: IStoredQuery, max_bytes: int = MANY_BYTES, deadline: float = inf
+    ) -> Page:
+        """The next page of ``query``, after waiting for it if need be."""
+        page = query.next_page(max_bytes, deadline)
+        return self.result_of(page) if isinstance(page, Deferred) else page
+
+    def pages(self, query: IStoredQuery, max_bytes: int = MANY_BYTES) -> list[Page]:
+        """All the pages of ``query``, which is closed then."""
+        pages = [self.next_page(query, max_bytes)]
+        while not pages[-1].done:
+            pages.append(self.next_page(query, max_bytes))
+        query.close()
+        return pages
+
+    def answer(self, *filters: Filter, now: float = NOW) -> list[bytes]:
+        """The whole answer to ``filters``."""
+        pages = self.pages(self.store.query(filters, now))
+        return [bytes(raw) for page in pages for raw in page.events]
+
+    def count(self, *filters: Filter, now: float = NOW) -> int:
+        """The store's count for ``filters``."""
+        return self.result_of(self.store.count(filters, now))
+
+    def sweep(self, now: float) -> int:
+        """Remove all that is expired; how much that was."""
+        removed = 0
+        while more := self.result_of(self.store.delete_expired(now)):
+            removed += more
+        return removed
+
+    def assert_holds(self, *events: Event) -> None:
+        """Assert that the store holds ``events`` and nothing else."""
+        self.assert_found(Filter(), *events)
+
+    def assert_found(self, filter_: Filter, *events: Event, now: float = NOW) -> None:
+        """Assert that ``filter_``, without a limit, finds and counts ``events``."""
+        expected = [event.raw for event in newest_first(events)]
+        self.assertEqual(self.answer(filter_, now=now), expected, filter_)
+        self.assertEqual(self.count(filter_, now=now), len(expected), filter_)

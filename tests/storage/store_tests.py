@@ -1,0 +1,26 @@
+"""
+What every store must do: :class:`EventStoreTests`, to be mixed into a test case.
+
+A test case for a store derives from it and from trial's, and provides
+``make_store`` and ``result_of`` (see :class:`tests.storage.store_case.StoreCase`).
+"""
+
+from __future__ import annotations
+
+from tests.storage.deletion_tests import DeletionTests, ExpiryTests
+from tests.storage.filter_tests import FilterTests, OrderTests
+from tests.storage.query_tests import QueryTests
+from tests.storage.saving_tests import SavingTests
+from tests.storage.vector_tests import VectorTests
+
+
+class EventStoreTests(
+    SavingTests,
+    DeletionTests,
+    ExpiryTests,
+    FilterTests,
+    OrderTests,
+    QueryTests,
+    VectorTests,
+):
+    """All the rules of :class:`nostrtx.interfaces.IEventStore`."""
