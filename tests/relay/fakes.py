@@ -1,0 +1,363 @@
+"""
+What the relay's parts meet in tests: clients, turns, a store that answers when told.
+
+Also the messages of clients, and a whole relay with all of it around.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import (
+    IClient,
+    IClientSession,
+    IEventStore,
+    IStoredQuery,
+    ITurns,
+    Page,
+    SaveResult,
+)
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.json import dumps
+from nostrtx.relay.relay import Relay
+from nostrtx.storage.memory import MemoryEventStore
+from tests.storage.events import NOW
+
+
+@implementer(IClient)
+class FakeClient:
+    """
+    A client that keeps what it is sent, and may be full.
+
+    Attributes:
+        messages: What it was sent, as bytes.
+        full: What :meth:`is_full` says.
+        ready: Who waits until it is full no more.
+        closed: The code and reason of each close.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.full = False
+        self.ready: list[Deferred[None]] = []
+        self.closed: list[tuple[int, str]] = []
+
+    def send(self, message: bytes) -> None:
+        """Keep the message."""
+        self.messages.append(message)
+
+    def is_full(self) -> bool:
+        """As the test says."""
+        return self.full
+
+    def when_ready(self) -> Deferred[None]:
+        """Fires upon :meth:`empty`; fails upon :meth:`lose`."""
+        ready: Deferred[None] = Deferred(self.ready.remove)
+        self.ready.append(ready)
+        return ready
+
+    def close(self, code: int, reason: str) -> None:
+        """Keep the code and the reason."""
+        self.closed.append((code, reason))
+
+    def empty(self) -> None:
+        """Be full no more, and tell who waits."""
+        self.full = False
+        ready, self.ready = self.ready, []
+        for one in ready:
+            one.callback(None)
+
+    def lose(self) -> None:
+        """Be gone: whoever waits is told."""
+        ready, self.ready = self.ready, []
+        for one in ready:
+            one.errback(CancelledError())
+
+    def heard(self) -> list[Any]:
+        """What it was sent since the last time, decoded."""
+        messages, self.messages = self.messages, []
+        return [json.loads(message) for message in messages]
+
+
+@implementer(ITurns)
+class FakeTurns:
+    """
+    Turns that a test takes one by one.
+
+    A turn in which nobody said that there is something to do is not taken, so a
+    part that forgets to say so fails its test.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], bool]] = []
+        self.wanted = False
+
+    def at_end(self, call: Callable[[], bool]) -> None:
+        """Make ``call`` at the end of every turn that is taken."""
+        self._calls.append(call)
+
+    def needed(self) -> None:
+        """Take the next turn."""
+        self.wanted = True
+
+    def take(self) -> bool:
+        """End one turn, if it is needed; whether it was."""
+        if not self.wanted:
+            return False
+        self.wanted = False
+        for call in self._calls:
+            if call():
+                self.wanted = True
+        return True
+
+    def settle(self) -> None:
+        """Take turns until none is needed."""
+        for _ in range(10_000):
+            if not self.take():
+                return
+        raise AssertionError("the turns never come to rest")
+
+
+@attrs.define(eq=False)
+class HeldSave:
+    """
+    One call of ``save_events``, to be answered by the test.
+
+    Attributes:
+        events: What is to be saved.
+        answer: What the caller waits for.
+        results: What became of the events, once they are committed.
+    """
+
+    _store: MemoryEventStore
+    events: Sequence[Event]
+    answer: Deferred[list[SaveResult]] = attrs.field(factory=Deferred)
+    results: list[SaveResult] = attrs.field(factory=list)
+
+    def commit(self) -> None:
+        """Put the events where queries find them, and tell nobody yet."""
+        self.results = _result(self._store.save_events(self.events))
+
+    def succeed(self) -> None:
+        """Commit, unless that was done, and answer."""
+        if not self.results:
+            self.commit()
+        self.answer.callback(self.results)
+
+    def fail(self, error: Exception) -> None:
+        """Answer that nothing was stored."""
+        self.answer.errback(error)
+
+
+@implementer(IStoredQuery)
+class HeldQuery:
+    """
+    A query whose pages are small, late or slow, as its store says.
+
+    Attributes:
+        floor: As in the interface.
+        closed: How often it was closed.
+        asked: The page that the caller waits for, None while nobody does.
+    """
+
+    def __init__(
+        self, store: HeldStore, inner: IStoredQuery, clock: Clock | None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        page = inner.next_page(2**62, 2.0**62)
+        assert isinstance(page, Page)
+        self._events = list(page.events)
+        self.floor = inner.floor
+        self.closed = 0
+        self.asked: Deferred[Page] | None = None
+
+    def next_page(self, max_bytes: int, deadline: float) -> Deferred[Page] | Page:
+        """A page now, or when the test says."""
+        assert not self.closed, "asked after it was closed"
+        if self._clock is not None:
+            self._clock.rightNow += self._store.page_seconds
+        if self._store.page_error is not None:
+            raise self._store.page_error
+        if not self._store.hold_pages:
+            return self._page()
+        assert self.asked is None, "asked twice"
+        self.asked = Deferred()
+        return self.asked
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+    def answer(self) -> None:
+        """Give the page that was asked for."""
+        asked, self.asked = self.asked, None
+        assert asked is not None, "nobody asked"
+        asked.callback(self._page())
+
+    def fail(self, error: Exception) -> None:
+        """Fail instead."""
+        asked, self.asked = self.asked, None
+        assert asked is not None, "nobody asked"
+        asked.errback(error)
+
+    def _page(self) -> Page:
+        size = self._store.page_events
+        events, self._events = self._events[:size], self._events[size:]
+        return Page(events, not self._events and size > 0)
+
+
+@implementer(IEventStore)
+class HeldStore:
+    """
+    A store in memory that answers at once, or when the test says.
+
+    Args:
+        clock: Is advanced by ``page_seconds`` with every page.
+
+    Attributes:
+        inner: Where the events are.
+        saves: Calls of ``save_events`` that were held, oldest first.
+        queries: All queries, oldest first.
+        hold_saves: Whether saves wait for the test.
+        hold_pages: Whether pages wait for the test.
+        page_events: How many events a page has at most.
+        page_seconds: How long a page takes.
+        page_error: What asking for a page raises.
+        query_error: What asking for a query raises.
+        save_error: What saving raises.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self.inner = MemoryEventStore()
+        self.saves: list[HeldSave] = []
+        self.queries: list[HeldQuery] = []
+        self.hold_saves = False
+        self.hold_pages = False
+        self.page_events = 1_000_000
+        self.page_seconds = 0.0
+        self.page_error: Exception | None = None
+        self.query_error: Exception | None = None
+        self.save_error: Exception | None = None
+
+    def open(self) -> None:
+        """Open the store within."""
+        self.inner.open()
+
+    def close(self) -> Deferred[None]:
+        """Close the store within."""
+        return self.inner.close()
+
+    def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
+        """Save now, or when the test says."""
+        if self.save_error is not None:
+            raise self.save_error
+        if not self.hold_saves:
+            return self.inner.save_events(events)
+        self.saves.append(HeldSave(self.inner, list(events)))
+        return self.saves[-1].answer
+
+    def query(self, filters: Sequence[Filter], now: float) -> IStoredQuery:
+        """A query over what is in the store at this moment."""
+        if self.query_error is not None:
+            raise self.query_error
+        query = HeldQuery(self, self.inner.query(filters, now), self._clock)
+        self.queries.append(query)
+        return query
+
+    def count(self, filters: Sequence[Filter], now: float) -> Deferred[int]:
+        """Count in the store within."""
+        return self.inner.count(filters, now)
+
+    def delete_expired(self, now: float) -> Deferred[int]:
+        """Delete in the store within."""
+        return self.inner.delete_expired(now)
+
+    def last_seq(self) -> int:
+        """That of the store within."""
+        return self.inner.last_seq()
+
+    def holds(self, event: Event) -> bool:
+        """Whether ``event`` is in the store."""
+        page = self.inner.query([Filter(ids=(event.id,))], 0).next_page(2**62, 2.0**62)
+        assert isinstance(page, Page)
+        return list(page.events) == [event.raw]
+
+
+class RelayUnderTest:
+    """
+    A relay with all it needs, and clients of it.
+
+    Args:
+        settings: Of the relay.
+
+    Attributes:
+        clock: The time; :data:`NOW` at first.
+        turns: The turns; nothing happens between them.
+        store: Where events go.
+        relay: What is tested.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.turns = FakeTurns()
+        self.store = HeldStore(self.clock)
+        self.relay = Relay(self.store, self.turns, self.clock, settings or Settings())
+
+    def connect(self) -> tuple[FakeClient, IClientSession]:
+        """A new client and its session."""
+        client = FakeClient()
+        return client, self.relay.session(client)
+
+    def stored(self, *events: Event) -> None:
+        """Have ``events`` in the store already."""
+        _result(self.store.inner.save_events(events))
+
+    def publish(self, *events: Event) -> None:
+        """Publish ``events`` from a client of its own, and let them through."""
+        _, session = self.connect()
+        for event in events:
+            session.message_received(event_message(event))
+        self.turns.settle()
+
+
+def _result(saved: Deferred[list[SaveResult]]) -> list[SaveResult]:
+    result = saved.result
+    assert isinstance(result, list)
+    return result
+
+
+def event_message(event: Event) -> bytes:
+    """An EVENT message."""
+    return b'["EVENT",%b]' % event.raw
+
+
+def req_message(id_: str, *filters: object) -> bytes:
+    """A REQ message; a filter is any JSON value."""
+    return dumps(["REQ", id_, *filters])
+
+
+def close_message(id_: str) -> bytes:
+    """A CLOSE message."""
+    return dumps(["CLOSE", id_])
+
+
+def seen(id_: str, event: Event) -> list[Any]:
+    """The EVENT message with which ``event`` comes to subscription ``id_``."""
+    return ["EVENT", id_, json.loads(event.raw)]
+
+
+def accepted(event: Event) -> list[Any]:
+    """The OK for an event that is new."""
+    return ["OK", event.id.hex(), True, ""]
