@@ -166,13 +166,14 @@ def _remaining(
 
     def check(event: Event, pairs: _Pairs) -> bool:
         return (
-            (kinds is None or event.kind in kinds)
+            (of is None or event.kind in of)
             and (among is None or event.pubkey in among)
             and (since is None or event.created_at >= since)
             and (until is None or event.created_at <= until)
             and all(not wanted.isdisjoint(pairs) for wanted in conditions)
         )
 
+    of = frozenset(kinds) if kinds is not None and len(kinds) > 8 else kinds
     among = None if authors is None else frozenset(authors)
     conditions = [
         frozenset([(letter, value) for value in values]) for letter, values in tags
