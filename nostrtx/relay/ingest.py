@@ -114,7 +114,8 @@ class Ingest:
         self._recent = RecentIds()
         self._saving: dict[bytes, list[IClient]] = {}
         self._pending = 0
-        self._drained: Deferred[None] | None = None
+        self._draining = False
+        self._drained: list[Deferred[None]] = []
         self.signatures: SignatureChecks[Submission] = SignatureChecks(
             turns, self._on_checked
         )
@@ -126,7 +127,7 @@ class Ingest:
         """Take up an EVENT; ``client`` gets its OK now or later."""
         self._statistics.events_received += 1
         try:
-            if self._drained is not None:
+            if self._draining:
                 raise Rejected(ReasonPrefix.ERROR, "shutting down")
             event = parse_event(message.members)
             content = message.members["content"]
@@ -136,7 +137,11 @@ class Ingest:
             self._statistics.events_refused += 1
             id_ = message.id
             reason = refusal.reason
-            client.send(notice(reason) if id_ is None else ok(id_, False, reason))
+            if id_ is None:
+                self._statistics.notices += 1
+                client.send(notice(reason))
+            else:
+                client.send(ok(id_, False, reason))
             return
         if event.id in self._recent:
             self._answer(event.id, client, True, _DUPLICATE)
@@ -146,10 +151,12 @@ class Ingest:
 
     def drain(self) -> Deferred[None]:
         """Refuse further events; fires when all that are under way are answered."""
-        self._drained = Deferred()
+        self._draining = True
         if not self._pending:
             return succeed(None)
-        return self._drained
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        return drained
 
     def _answer(self, id_: bytes, client: IClient, accepted: bool, reason: str) -> None:
         if not accepted:
@@ -224,6 +231,7 @@ class Ingest:
 
     def _settle(self, answered: int) -> None:
         self._pending -= answered
-        if not self._pending and self._drained is not None:
-            drained, self._drained = self._drained, Deferred()
-            drained.callback(None)
+        if not self._pending and self._drained:
+            waiting, self._drained = self._drained, []
+            for drained in waiting:
+                drained.callback(None)
