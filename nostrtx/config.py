@@ -11,22 +11,47 @@ No other module reads the environment or a settings file.
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
-import cattrs
-from attrs import validators
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 
 
 class ConfigError(Exception):
     """The settings cannot be used; the text says which, and why."""
 
 
-def _at_least(least: float) -> Any:
-    return validators.ge(least)
+_Validator = Callable[[Any, Any, Any], None]
+
+
+def _at_least(least: float, most: float | None = None) -> _Validator:
+    def check(_: object, __: object, value: float) -> None:
+        if value < least:
+            raise ValueError(f"must be at least {least}, not {value}")
+        if most is not None and value > most:
+            raise ValueError(f"must be at most {most}, not {value}")
+
+    return check
+
+
+def _positive(_: object, __: object, value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"must be more than 0, not {value}")
+
+
+def _not_empty(_: object, __: object, value: tuple[str, ...]) -> None:
+    if not value:
+        raise ValueError("must name at least one")
+
+
+def _empty_or_key(_: object, __: object, value: str) -> None:
+    if value and (len(value) != 64 or not set(value) <= set("0123456789abcdef")):
+        raise ValueError(
+            f"must be 64 lower-case hexadecimal digits, not {_shown(value)}"
+        )
 
 
 @attrs.frozen
@@ -49,9 +74,7 @@ class RelaySettings:
     name: str = "nostrtx"
     description: str = ""
     contact: str = ""
-    pubkey: str = attrs.field(
-        default="", validator=validators.matches_re(r"([0-9a-f]{64})?")
-    )
+    pubkey: str = attrs.field(default="", validator=_empty_or_key)
     icon: str = ""
     banner: str = ""
     terms_of_service: str = ""
@@ -67,7 +90,7 @@ class ListenSettings:
     """
 
     endpoints: tuple[str, ...] = attrs.field(
-        default=("tcp:7447:interface=127.0.0.1",), validator=validators.min_len(1)
+        default=("tcp:7447:interface=127.0.0.1",), validator=_not_empty
     )
 
 
@@ -83,7 +106,7 @@ class StoreSettings:
     """
 
     url: str = "lmdb:data"
-    max_gigabytes: int = attrs.field(default=1024, validator=_at_least(1))
+    max_gigabytes: int = attrs.field(default=1024, validator=_at_least(1, 65_536))
 
 
 @attrs.frozen
@@ -143,11 +166,11 @@ class TimingSettings:
             queued for them.
     """
 
-    handshake_seconds: float = attrs.field(default=10.0, validator=validators.gt(0))
+    handshake_seconds: float = attrs.field(default=10.0, validator=_positive)
     ping_seconds: float = attrs.field(default=50.0, validator=_at_least(0))
-    query_slice_seconds: float = attrs.field(default=0.005, validator=validators.gt(0))
-    query_budget_seconds: float = attrs.field(default=2.0, validator=validators.gt(0))
-    expiry_sweep_seconds: float = attrs.field(default=5.0, validator=validators.gt(0))
+    query_slice_seconds: float = attrs.field(default=0.005, validator=_positive)
+    query_budget_seconds: float = attrs.field(default=2.0, validator=_positive)
+    expiry_sweep_seconds: float = attrs.field(default=5.0, validator=_positive)
     shutdown_seconds: float = attrs.field(default=5.0, validator=_at_least(0))
 
 
@@ -178,39 +201,49 @@ class Settings:
     ingest: IngestSettings = IngestSettings()
 
 
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter(forbid_extra_keys=True)
+_TABLES: Final[dict[str, Any]] = {
+    name: attrs.resolve_types(type(table))
+    for name, table in attrs.asdict(Settings(), recurse=False).items()
+}
 
-    def exactly(kind: type) -> Any:
-        def structure(value: Any, _: type) -> Any:
-            if type(value) is kind:
-                return value
-            if kind is float and type(value) is int:
-                return float(value)
-            raise TypeError(f"must be of type {kind.__name__}, not {value!r}")
+_FORMS: Final[dict[Any, str]] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    tuple[str, ...]: "an array of strings",
+}
 
-        return structure
-
-    for kind in (str, int, float, bool):
-        converter.register_structure_hook(kind, exactly(kind))
-    return converter
+_LARGEST: Final = 2**63
 
 
-_CONVERTER = _converter()
+def _shown(value: object) -> str:
+    """A value nearly as the file spells it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _complaints(error: BaseException, where: str = "") -> list[str]:
-    """One line for each fault that cattrs found, named as the file names it."""
-    if isinstance(error, ForbiddenExtraKeysError):
-        return [f"{where}unknown setting {key!r}" for key in sorted(error.extra_fields)]
-    if isinstance(error, ClassValidationError):
-        with_notes, without = error.group_exceptions()
-        lines = [line for inner in without for line in _complaints(inner, where)]
-        for inner, note in with_notes:
-            deeper = isinstance(inner, ClassValidationError)
-            lines += _complaints(inner, f"{where}{note.name}{'.' if deeper else ': '}")
-        return lines
-    return [f"{where}{error.args[0] if error.args else error}"]
+def _typed(form: Any, value: object) -> object:
+    """The value of one setting, if it has the form that the setting asks for."""
+    if form is float and type(value) in (int, float):
+        # Neither NaN nor infinity is within.
+        if -_LARGEST < value < _LARGEST:  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+    elif type(value) is list and form == tuple[str, ...]:
+        if all(type(member) is str for member in value):
+            return tuple(value)
+    elif type(value) is form:
+        return value
+    raise ValueError(f"must be {_FORMS[form]}, not {_shown(value)}")
+
+
+def _checked(table: Any, name: str, value: object) -> object:
+    """The value of the setting ``name`` in a table, if it is one and allowed."""
+    field = attrs.fields_dict(table).get(name)
+    if field is None:
+        raise ValueError("there is no such setting")
+    value = _typed(field.type, value)
+    if field.validator is not None:
+        field.validator(None, field, value)
+    return value
 
 
 def parse_settings(text: str) -> Settings:
@@ -222,11 +255,30 @@ def parse_settings(text: str) -> Settings:
             are listed, one a line.
     """
     try:
-        return _CONVERTER.structure(tomllib.loads(text), Settings)
+        stated = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}") from None
-    except (ClassValidationError, ForbiddenExtraKeysError) as error:
-        raise ConfigError("\n".join(_complaints(error))) from None
+    tables = {}
+    faults = []
+    for table_name, members in stated.items():
+        table = _TABLES.get(table_name)
+        if table is None:
+            faults.append(f"{table_name}: there is no such table")
+            continue
+        if type(members) is not dict:
+            faults.append(f"{table_name}: must be a table, not {_shown(members)}")
+            continue
+        values = {}
+        for name, value in members.items():
+            try:
+                values[name] = _checked(table, name, value)
+            except ValueError as error:
+                faults.append(f"{table_name}.{name}: {error}")
+        if not faults:
+            tables[table_name] = table(**values)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return Settings(**tables)
 
 
 def load_settings(path: str | None) -> Settings:
@@ -234,15 +286,18 @@ def load_settings(path: str | None) -> Settings:
     The settings in the file at ``path``; the defaults if there is none to read.
 
     Raises:
-        ConfigError: The file cannot be read or used.
+        ConfigError: The file cannot be read or used; each line names it.
     """
     if not path:
         return Settings()
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8") from None
     try:
         return parse_settings(text)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        lines = [f"{path}: {line}" for line in str(error).splitlines()]
+        raise ConfigError("\n".join(lines)) from None

@@ -1,0 +1,253 @@
+"""Tests for :mod:`nostrtx.config`."""
+
+from __future__ import annotations
+
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.config import (
+    ConfigError,
+    IngestSettings,
+    LimitSettings,
+    ListenSettings,
+    Settings,
+    load_settings,
+    parse_settings,
+)
+
+_ROOT = Path(__file__).parent.parent
+
+
+def _tables() -> dict[str, dict[str, Any]]:
+    """Every setting with its default, table by table."""
+    tables: dict[str, dict[str, Any]] = attrs.asdict(Settings())
+    return tables
+
+
+class ParseSettingsTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.config.parse_settings`."""
+
+    def assert_faults(self, text: str, *lines: str) -> None:
+        """Assert that ``text`` is refused with exactly these lines."""
+        error = self.assertRaises(ConfigError, parse_settings, text)
+        self.assertEqual(str(error).splitlines(), list(lines))
+
+    def test_empty(self) -> None:
+        """An empty text means the defaults, and so does an empty table."""
+        self.assertEqual(parse_settings(""), Settings())
+        self.assertEqual(parse_settings("[limits]\n[relay]\n"), Settings())
+
+    def test_values(self) -> None:
+        """What is stated replaces its default and nothing else."""
+        settings = parse_settings(
+            """
+            listen.endpoints = ["tcp:1", "unix:/x"]
+            [limits]
+            max_filters = 7
+            [relay]
+            name = "é"
+            pubkey = "00000000000000000000000000000000000000000000000000000000000000ff"
+            """
+        )
+        self.assertEqual(settings.listen, ListenSettings(("tcp:1", "unix:/x")))
+        self.assertEqual(settings.limits, LimitSettings(max_filters=7))
+        self.assertEqual(settings.relay.name, "é")
+        self.assertEqual(settings.relay.pubkey, "00" * 31 + "ff")
+        self.assertEqual(settings.ingest, IngestSettings())
+
+    def test_integers_are_numbers(self) -> None:
+        """A number of seconds may be written without a point."""
+        settings = parse_settings("[timing]\nping_seconds = 0\nhandshake_seconds = 3")
+        self.assertEqual(settings.timing.handshake_seconds, 3.0)
+        self.assertIs(type(settings.timing.ping_seconds), float)
+
+    def test_frozen(self) -> None:
+        """Settings do not change after they were read."""
+        with self.assertRaises(attrs.exceptions.FrozenInstanceError):
+            Settings().limits.max_filters = 1  # type: ignore[misc]
+
+    def test_not_toml(self) -> None:
+        """What is not TOML is refused with the place."""
+        error = self.assertRaises(
+            ConfigError, parse_settings, "[relay]\nname\n[listen]"
+        )
+        self.assertIn("not TOML", str(error))
+        self.assertIn("(at line 2, column 5)", str(error))
+
+    def test_unknown_names(self) -> None:
+        """Names that mean nothing are refused: they may be slips of the pen."""
+        self.assert_faults("[limit]\nx = 1", "limit: there is no such table")
+        self.assert_faults("max_filters = 1", "max_filters: there is no such table")
+        self.assert_faults(
+            "[limits]\nmax_filtres = 1",
+            "limits.max_filtres: there is no such setting",
+        )
+
+    def test_wrong_tables(self) -> None:
+        """A table must be one."""
+        self.assert_faults("limits = 3", "limits: must be a table, not 3")
+        self.assert_faults("[[store]]", "store: must be a table, not [{}]")
+
+    def test_wrong_forms(self) -> None:
+        """Each value must have the form of its default."""
+        for name, value, complaint in (
+            ("limits.max_filters", "'1'", 'must be an integer, not "1"'),
+            ("limits.max_filters", "1.0", "must be an integer, not 1.0"),
+            ("limits.max_filters", "true", "must be an integer, not true"),
+            ("timing.ping_seconds", "true", "must be a number, not true"),
+            ("timing.ping_seconds", "nan", "must be a number, not NaN"),
+            ("timing.ping_seconds", "inf", "must be a number, not Infinity"),
+            ("relay.name", "5", "must be a string, not 5"),
+            ("relay.name", "['a']", 'must be a string, not ["a"]'),
+            ("relay.name", "{x = 1}", 'must be a string, not {"x": 1}'),
+            ("listen.endpoints", "'t'", 'must be an array of strings, not "t"'),
+            (
+                "listen.endpoints",
+                "['t', 2]",
+                'must be an array of strings, not ["t", 2]',
+            ),
+        ):
+            self.assert_faults(f"{name} = {value}", f"{name}: {complaint}")
+        error = self.assertRaises(
+            ConfigError, parse_settings, f"timing.ping_seconds = {'9' * 400}"
+        )
+        self.assertIn("timing.ping_seconds: must be a number", str(error))
+
+    def test_out_of_range(self) -> None:
+        """Each value must be in its range, of which the edge is part."""
+        for name, value, complaint in (
+            ("limits.max_filters", "0", "must be at least 1, not 0"),
+            ("limits.max_connections", "-1", "must be at least 0, not -1"),
+            ("ingest.verifier_processes", "-2", "must be at least -1, not -2"),
+            ("timing.handshake_seconds", "0", "must be more than 0, not 0.0"),
+            ("store.max_gigabytes", "65537", "must be at most 65536, not 65537"),
+            ("listen.endpoints", "[]", "must name at least one"),
+        ):
+            self.assert_faults(f"{name} = {value}", f"{name}: {complaint}")
+        edges = "limits.max_filters = 1\nlimits.max_connections = 0\n"
+        self.assertEqual(parse_settings(edges).limits.max_filters, 1)
+
+    def test_keys(self) -> None:
+        """The operator's key is empty or 64 lower-case hexadecimal digits."""
+        for text in ("ab", "AB" * 32, "ab" * 32 + "a", "ab" * 31 + "ag"):
+            self.assert_faults(
+                f"relay.pubkey = '{text}'",
+                f'relay.pubkey: must be 64 lower-case hexadecimal digits, not "{text}"',
+            )
+        self.assertEqual(parse_settings("relay.pubkey = ''").relay.pubkey, "")
+
+    def test_all_faults_at_once(self) -> None:
+        """Every fault is listed, in the order and the words of the file."""
+        self.assert_faults(
+            """
+            nothing = 1
+            [listen]
+            endpoints = []
+            [limits]
+            max_limit = "x"
+            max_filters = 0
+            max_tags = 1
+            [store]
+            url = 1
+            """,
+            "nothing: there is no such table",
+            "listen.endpoints: must name at least one",
+            'limits.max_limit: must be an integer, not "x"',
+            "limits.max_filters: must be at least 1, not 0",
+            "limits.max_tags: there is no such setting",
+            "store.url: must be a string, not 1",
+        )
+
+    def test_values_made_in_code(self) -> None:
+        """The ranges hold as well where settings are not read from a file."""
+        for make in (
+            lambda: LimitSettings(max_filters=0),
+            lambda: ListenSettings(()),
+            lambda: IngestSettings(verifier_processes=-2),
+        ):
+            self.assertRaises(ValueError, make)
+
+
+class LoadSettingsTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.config.load_settings`."""
+
+    def test_no_file(self) -> None:
+        """Without a file there are the defaults."""
+        self.assertEqual(load_settings(None), Settings())
+        self.assertEqual(load_settings(""), Settings())
+
+    def test_file(self) -> None:
+        """A file is read as UTF-8."""
+        path = self.mktemp()
+        Path(path).write_text("[relay]\nname = 'é'\n", encoding="utf-8")
+        self.assertEqual(load_settings(path).relay.name, "é")
+
+    def test_missing(self) -> None:
+        """A file that is named must be there."""
+        path = self.mktemp()
+        error = self.assertRaises(ConfigError, load_settings, path)
+        self.assertEqual(str(error), f"{path}: No such file or directory")
+
+    def test_not_text(self) -> None:
+        """A file in another encoding is refused."""
+        path = self.mktemp()
+        Path(path).write_bytes(b"[relay]\nname = '\xe9'\n")
+        error = self.assertRaises(ConfigError, load_settings, path)
+        self.assertEqual(str(error), f"{path}: not UTF-8")
+
+    def test_faults_name_the_file(self) -> None:
+        """Each line of a refusal begins with the file's path."""
+        path = self.mktemp()
+        Path(path).write_text("a = 1\nb = 2\n")
+        error = self.assertRaises(ConfigError, load_settings, path)
+        self.assertEqual(
+            str(error),
+            f"{path}: a: there is no such table\n{path}: b: there is no such table",
+        )
+
+
+class DocumentationTests(SynchronousTestCase):
+    """Tests that what is written about settings is so."""
+
+    def test_example_is_the_default(self) -> None:
+        """The example file changes nothing."""
+        settings = load_settings(str(_ROOT / "nostrtx.example.toml"))
+        self.assertEqual(settings, Settings())
+
+    def test_example_names_everything(self) -> None:
+        """The example file names every setting, in the order of the code."""
+        text = (_ROOT / "nostrtx.example.toml").read_text(encoding="utf-8")
+        named = [
+            (table, list(members)) for table, members in tomllib.loads(text).items()
+        ]
+        expected = [(table, list(members)) for table, members in _tables().items()]
+        self.assertEqual(named, expected)
+
+    def test_example_explains_everything(self) -> None:
+        """In the example file a comment stands before each table and setting."""
+        lines = (
+            (_ROOT / "nostrtx.example.toml").read_text(encoding="utf-8").splitlines()
+        )
+        explained = 0
+        for before, line in pairwise(lines):
+            if line and not line.startswith("#"):
+                self.assertTrue(before.startswith("#"), line)
+                explained += 1
+        self.assertEqual(explained, sum(1 + len(m) for m in _tables().values()))
+
+    def test_documentation_has_every_default(self) -> None:
+        """The tables of docs/configuration.md hold every setting and its default."""
+        text = (_ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+        for table, members in _tables().items():
+            self.assertIn(f"### `[{table}]`", text)
+            for name, default in members.items():
+                if isinstance(default, str):
+                    default = f'"{default}"'
+                elif isinstance(default, tuple):
+                    default = f'["{default[0]}"]'
+                self.assertIn(f"| `{name}` | `{default}` |", text)
