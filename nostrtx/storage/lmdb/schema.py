@@ -1,0 +1,143 @@
+# -*- test-case-name: tests.storage.test_lmdb_schema -*-
+"""
+The databases of the embedded store, and opening them.
+
+============  =======================================  ==========================
+database      key                                      value
+============  =======================================  ==========================
+events        ``seq``                                  the event's JSON
+ids           id                                       posting
+authors       pubkey, kind                             postings
+kinds         kind                                     postings
+tags          letter, value, kind                      postings, regular kinds
+times         first three bytes of a posting           postings with the full id
+addresses     pubkey, kind, ``d``                      slot
+slots         slot                                     posting of the version
+slot_of       ``seq``                                  slot
+slot_tags     letter, value, kind                      slots, kinds with address
+marks         what was deleted, and by whom            until when
+expiries      expiration, ``seq``                      posting
+meta          name                                     version, counters
+============  =======================================  ==========================
+
+An address keeps its slot from version to version, and its tags name the slot: so a
+long list that replaces its predecessor writes no more than what differs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import attrs
+import lmdb
+
+from nostrtx.interfaces import StoreUnusable
+
+#: The layout of all of this; a store of another version is not opened.
+VERSION: Final = b"1"
+
+#: Where ``last_seq`` and the last slot stand in ``meta``, five bytes each.
+COUNTERS: Final = b"counters"
+
+_VERSION_KEY: Final = b"version"
+
+#: One for every stored query that is still looking for its events.
+_MAX_READERS: Final = 4096
+
+
+@attrs.frozen
+class Databases:
+    """
+    An open environment and its databases, as the table above names them.
+
+    Attributes:
+        env: The environment.
+        events: And the following: handles of the databases.
+    """
+
+    env: Any
+    events: Any
+    ids: Any
+    authors: Any
+    kinds: Any
+    tags: Any
+    times: Any
+    addresses: Any
+    slots: Any
+    slot_of: Any
+    slot_tags: Any
+    marks: Any
+    expiries: Any
+    meta: Any
+
+
+_SORTED: Final = frozenset({"authors", "kinds", "tags", "times", "slot_tags"})
+
+
+def open_databases(path: str, max_bytes: int) -> Databases:
+    """
+    Open the store in the directory ``path``; make it if there is none.
+
+    Args:
+        path: The directory.
+        max_bytes: Most that the store may grow to. The file is only as large as
+            what it holds.
+
+    Raises:
+        StoreUnusable: It cannot be opened, or another version made it.
+    """
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise StoreUnusable(f"{path} is a file; the store needs a directory")
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        env = lmdb.open(
+            path, map_size=max_bytes, max_dbs=16, max_readers=_MAX_READERS, mode=0o600
+        )
+    except OSError as error:
+        raise StoreUnusable(f"cannot make {path}: {error.strerror}") from None
+    except lmdb.InvalidError:
+        raise StoreUnusable(
+            f"{path}/data.mdb is not a store of events; name another directory"
+        ) from None
+    except lmdb.Error as error:
+        raise StoreUnusable(f"cannot open the store: {error}") from None
+    try:
+        env.reader_check()
+        return _databases(path, env)
+    except lmdb.Error as error:
+        env.close()
+        raise StoreUnusable(f"cannot open the store in {path}: {error}") from None
+    except StoreUnusable:
+        env.close()
+        raise
+
+
+def _databases(path: str, env: Any) -> Databases:
+    with env.begin(write=True) as txn:
+        is_new = env.stat()["entries"] == 0
+        try:
+            meta = env.open_db(b"meta", txn, create=is_new)
+        except lmdb.NotFoundError:
+            meta = None
+        if is_new:
+            txn.put(_VERSION_KEY, VERSION, db=meta)
+            txn.put(COUNTERS, bytes(10), db=meta)
+        version = None if meta is None else txn.get(_VERSION_KEY, db=meta)
+        if version is None:
+            raise StoreUnusable(f"{path} holds other data; name another directory")
+        if version != VERSION:
+            raise StoreUnusable(
+                f"{path} was made by another version of nostrtx (layout"
+                f" {version.decode(errors='replace')}, this one has"
+                f" {VERSION.decode()}): export it with that version and import the"
+                " events with this one"
+            )
+        names = [field.name for field in attrs.fields(Databases)][1:-1]
+        handles = {
+            name: env.open_db(
+                name.encode(), txn, dupsort=name in _SORTED, dupfixed=name in _SORTED
+            )
+            for name in names
+        }
+    return Databases(env=env, meta=meta, **handles)

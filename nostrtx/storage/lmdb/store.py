@@ -1,0 +1,158 @@
+# -*- test-case-name: tests.storage.test_lmdb -*-
+"""
+The embedded store: events in a directory, in one LMDB environment.
+
+Reads happen on the reactor's thread, from memory as a rule; a thread of its own
+writes, one transaction for each batch. Other processes may use the same directory
+at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import lmdb
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from nostrtx.interfaces import (
+    IEventStore,
+    IStoredQuery,
+    SaveResult,
+    StoreError,
+)
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+from nostrtx.storage.lmdb.counting import count_matches
+from nostrtx.storage.lmdb.query import LMDBStoredQuery
+from nostrtx.storage.lmdb.schema import Databases, open_databases
+from nostrtx.storage.lmdb.snapshot import Snapshot
+from nostrtx.storage.lmdb.writer import EventWriter
+from nostrtx.storage.lmdb.writer_thread import WriterThread
+
+_T = TypeVar("_T")
+
+#: How many expired events are removed in one transaction.
+_SWEEP: Final = 1000
+
+#: How long counting holds up the reactor at a time, in seconds.
+_COUNT_SLICE: Final = 0.005
+
+
+@implementer(IEventStore)
+class LMDBEventStore:
+    """
+    Events in the directory ``path``.
+
+    Args:
+        path: The directory; made if there is none.
+        max_bytes: Most that the store may grow to.
+        reactor: Provides ``IReactorTime`` and ``IReactorFromThreads``.
+    """
+
+    _log = Logger()
+
+    def __init__(self, path: str, max_bytes: int, reactor: Any) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._reactor = reactor
+        self._writer = WriterThread(reactor)
+        self._databases: Databases | None = None
+
+    def open(self) -> None:
+        """Open the directory and start the thread that writes."""
+        self._databases = open_databases(self._path, self._max_bytes)
+        self._writer.start()
+
+    async def _close(self) -> None:
+        databases, self._databases = self._databases, None
+        if databases is not None:
+            await self._writer.stop()
+            databases.env.close()
+
+    def close(self) -> Deferred[None]:
+        """Finish what was handed over, then close."""
+        return Deferred.fromCoroutine(self._close())
+
+    def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
+        """Save events by the rules, in one transaction."""
+        return self._write(lambda writer: [writer.save(event) for event in events])
+
+    def query(self, filters: Sequence[Filter], now: float) -> IStoredQuery:
+        """Begin to answer ``filters`` from the store as it is at this moment."""
+        try:
+            return LMDBStoredQuery(self._opened(), filters, now, self._reactor)
+        except lmdb.Error as error:
+            raise self._unreadable() from error
+
+    def count(self, filters: Sequence[Filter], now: float) -> Deferred[int]:
+        """Count what matches, some milliseconds at a time."""
+        return Deferred.fromCoroutine(self._count(filters, now))
+
+    def delete_expired(self, now: float) -> Deferred[int]:
+        """Remove some of the events that have expired by ``now``."""
+        return self._write(lambda writer: writer.remove_expired(now, _SWEEP))
+
+    def last_seq(self) -> int:
+        """The ``seq`` of the event stored last, by whatever process."""
+        snapshot = Snapshot(self._opened())
+        try:
+            return snapshot.last_seq()
+        finally:
+            snapshot.close()
+
+    def _opened(self) -> Databases:
+        if self._databases is None:
+            raise StoreError("the event store is closed")
+        return self._databases
+
+    def _write(self, work: Callable[[EventWriter], _T]) -> Deferred[_T]:
+        databases = self._opened()
+
+        def job() -> _T:
+            try:
+                with databases.env.begin(write=True) as txn:
+                    writer = EventWriter(databases, txn)
+                    result = work(writer)
+                    writer.finish()
+                return result
+            except lmdb.MapFullError as error:
+                raise StoreError("the event store is full") from error
+            except lmdb.DiskError as error:
+                raise StoreError("the disk of the event store is full") from error
+            except Exception as error:
+                self._log.failure("Writing to the store failed.")
+                raise StoreError("the event store cannot be written") from error
+
+        return self._writer.do(job)
+
+    async def _count(self, filters: Sequence[Filter], now: float) -> int:
+        seconds = self._reactor.seconds
+        try:
+            snapshot = Snapshot(self._opened())
+            try:
+                counting = count_matches(snapshot, filters, now)
+                until = seconds() + _COUNT_SLICE
+                while True:
+                    next(counting)
+                    if seconds() >= until:
+                        await self._next_turn()
+                        until = seconds() + _COUNT_SLICE
+            except StopIteration as stop:
+                total: int = stop.value
+                return total
+            finally:
+                snapshot.close()
+        except lmdb.Error as error:
+            raise self._unreadable() from error
+
+    def _next_turn(self) -> Deferred[None]:
+        turn: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._reactor.callLater(0, turn.callback, None)
+        return turn
+
+    def _unreadable(self) -> StoreError:
+        self._log.failure("Reading from the store failed.")
+        return StoreError("the event store cannot be read")

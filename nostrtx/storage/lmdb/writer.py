@@ -1,0 +1,310 @@
+# -*- test-case-name: tests.storage.test_lmdb -*-
+"""
+Saving and removing events inside one write transaction (NIP-01, NIP-09, NIP-40).
+
+What is put into the indexes is gathered and written in the order of its keys, which
+costs half as much as one by one. It is written out before anything that has to find
+it there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nostrtx.interfaces import SaveOutcome, SaveResult
+from nostrtx.nostr.deletion import (
+    deleted_addresses,
+    deleted_ids,
+    is_deletion_request,
+    may_delete,
+)
+from nostrtx.nostr.event import (
+    RAW_ID,
+    Event,
+    d_value,
+    indexed_tags,
+    stored_event,
+    supersedes,
+)
+from nostrtx.nostr.kinds import has_address, is_addressable
+from nostrtx.storage.lmdb.keys import (
+    LAST,
+    SEQ,
+    address_key,
+    address_mark,
+    created_at_of,
+    expiry_key,
+    id_mark,
+    kind_key,
+    number,
+    other_d_prefix,
+    tag_prefix,
+    time_entry,
+)
+from nostrtx.storage.lmdb.schema import COUNTERS, Databases
+
+_DUPLICATE = SaveResult(SaveOutcome.DUPLICATE)
+_SUPERSEDED = SaveResult(SaveOutcome.SUPERSEDED)
+_DELETED = SaveResult(SaveOutcome.DELETED)
+
+_Pairs = list[tuple[bytes, bytes]]
+
+
+class EventWriter:
+    """
+    Events on their way in and out in one transaction.
+
+    Call :meth:`finish` before the transaction is committed.
+
+    Args:
+        databases: Where to write.
+        txn: The transaction.
+    """
+
+    def __init__(self, databases: Databases, txn: Any) -> None:
+        self._db = databases
+        self._txn = txn
+        self._get = txn.get
+        self._has_id = txn.cursor(databases.ids).set_key
+        self._has_marks = txn.stat(databases.marks)["entries"] > 0
+        counters = txn.get(COUNTERS, db=databases.meta)
+        self._last_seq = int.from_bytes(counters[:5], "big")
+        self._last_slot = int.from_bytes(counters[5:], "big")
+        self._new_ids: set[bytes] = set()
+        self._new_addresses: set[bytes] = set()
+        self._events: _Pairs = []
+        self._ids: _Pairs = []
+        self._authors: _Pairs = []
+        self._kinds: _Pairs = []
+        self._tags: _Pairs = []
+        self._times: _Pairs = []
+
+    def save(self, event: Event) -> SaveResult:
+        """Save one event by the rules."""
+        id_ = event.id
+        if id_ in self._new_ids or self._has_id(id_):
+            return _DUPLICATE
+        kind = event.kind
+        pubkey = event.pubkey
+        is_versioned = has_address(kind)
+        address = b""
+        if is_versioned:
+            d = d_value(event.tags) if is_addressable(kind) else ""
+            address = address_key(pubkey, kind, d)
+        if self._has_marks and self._is_deleted(event, address):
+            return _DELETED
+        seq = (self._last_seq + 1).to_bytes(5, "big")
+        kind2 = kind.to_bytes(2, "big")
+        time = (LAST - event.created_at).to_bytes(5, "big")
+        rest = kind2 + pubkey[:4] + seq
+        posting = time + id_[:4] + rest
+        if is_versioned:
+            if not self._take_address(event, address, posting):
+                return _SUPERSEDED
+        else:
+            for letter, value in indexed_tags(event):
+                self._tags.append((tag_prefix(letter, value) + kind2, posting))
+        self._last_seq += 1
+        self._new_ids.add(id_)
+        self._events.append((seq, event.raw))
+        self._ids.append((id_, posting))
+        self._authors.append((pubkey + kind2, posting))
+        self._kinds.append((kind2, posting))
+        self._times.append((time[:3], time + id_ + rest))
+        expiration = event.expiration
+        if expiration is not None:
+            self._txn.put(expiry_key(expiration, seq), posting, db=self._db.expiries)
+        if is_deletion_request(event):
+            self._delete_named(event)
+        return SaveResult(SaveOutcome.STORED, self._last_seq)
+
+    def remove(self, posting: bytes) -> None:
+        """Remove the stored event that ``posting`` stands for from every index."""
+        self._flush()
+        db = self._db
+        seq = posting[SEQ]
+        event = stored_event(self._get(seq, db=db.events))
+        if has_address(event.kind):
+            slot = self._get(seq, db=db.slot_of)
+            self._change_slot_tags(slot, event, _slot_tags(event), set())
+            self._txn.delete(slot, db=db.slots)
+            d = d_value(event.tags) if is_addressable(event.kind) else ""
+            address = address_key(event.pubkey, event.kind, d)
+            self._txn.delete(address, db=db.addresses)
+        else:
+            kind2 = kind_key(event.kind)
+            delete = self._txn.cursor(db.tags)
+            for letter, value in indexed_tags(event):
+                if delete.set_key_dup(tag_prefix(letter, value) + kind2, posting):
+                    delete.delete()
+        self._forget(event, posting)
+
+    def remove_expired(self, now: float, most: int) -> int:
+        """Remove at most ``most`` events that have expired by ``now``; how many."""
+        end = expiry_key(max(int(now), -1) + 1, b"")
+        cursor = self._txn.cursor(self._db.expiries)
+        expired: list[bytes] = []
+        for key, posting in cursor.iternext():
+            if key >= end or len(expired) == most:
+                break
+            expired.append(posting)
+        for posting in expired:
+            self.remove(posting)
+        return len(expired)
+
+    def finish(self) -> None:
+        """Write what has been gathered."""
+        self._flush()
+        self._txn.put(
+            COUNTERS,
+            number(self._last_seq) + number(self._last_slot),
+            db=self._db.meta,
+        )
+
+    def _flush(self) -> None:
+        if not self._events:
+            return
+        db = self._db
+        cursor = self._txn.cursor
+        cursor(db.events).putmulti(self._events, append=True)
+        for handle, pairs in (
+            (db.ids, self._ids),
+            (db.authors, self._authors),
+            (db.kinds, self._kinds),
+            (db.tags, self._tags),
+            (db.times, self._times),
+        ):
+            pairs.sort()
+            cursor(handle).putmulti(pairs)
+            pairs.clear()
+        self._events.clear()
+        self._new_ids.clear()
+        self._new_addresses.clear()
+
+    def _is_deleted(self, event: Event, address: bytes) -> bool:
+        db = self._db.marks
+        any_mark = id_mark(event.id)
+        cursor = self._txn.cursor(db)
+        if (
+            cursor.set_range(any_mark)
+            and cursor.key().startswith(any_mark)
+            and any(
+                self._get(id_mark(event.id, key), db=db) is not None
+                for key in may_delete(event)
+            )
+        ):
+            return True
+        if not address:
+            return False
+        mark = self._get(address_mark(address), db=db)
+        return mark is not None and event.created_at <= int.from_bytes(mark, "big")
+
+    def _take_address(self, event: Event, address: bytes, posting: bytes) -> bool:
+        """Make ``event`` the version of its address, unless it does not supersede."""
+        if address in self._new_addresses:
+            self._flush()
+        db = self._db
+        put = self._txn.put
+        slot = self._get(address, db=db.addresses)
+        old_tags: set[tuple[str, str]] = set()
+        if slot is None:
+            self._last_slot += 1
+            slot = number(self._last_slot)
+            put(address, slot, db=db.addresses)
+        else:
+            old_posting = self._get(slot, db=db.slots)
+            raw = self._get(old_posting[SEQ], db=db.events)
+            old_id = bytes.fromhex(str(raw[RAW_ID], "ascii"))
+            if not supersedes(event, created_at_of(old_posting), old_id):
+                return False
+            old = stored_event(raw)
+            old_tags = _slot_tags(old)
+            self._forget(old, old_posting)
+        self._new_addresses.add(address)
+        self._change_slot_tags(slot, event, old_tags, _slot_tags(event))
+        put(slot, posting, db=db.slots)
+        put(posting[SEQ], slot, db=db.slot_of)
+        return True
+
+    def _change_slot_tags(
+        self,
+        slot: bytes,
+        event: Event,
+        old: set[tuple[str, str]],
+        new: set[tuple[str, str]],
+    ) -> None:
+        """Turn the tags of ``slot`` from ``old`` into ``new``, both of one address."""
+        kind2 = kind_key(event.kind)
+        pubkey = event.pubkey
+        cursor = self._txn.cursor(self._db.slot_tags)
+        for pair in old - new:
+            if cursor.set_key_dup(_slot_tag_prefix(pair, pubkey) + kind2, slot):
+                cursor.delete()
+        fresh = [(_slot_tag_prefix(pair, pubkey) + kind2, slot) for pair in new - old]
+        if fresh:
+            fresh.sort()
+            cursor.putmulti(fresh)
+
+    def _forget(self, event: Event, posting: bytes) -> None:
+        """Take a written event out of all indexes but those of tags and addresses."""
+        db = self._db
+        delete = self._txn.delete
+        seq = posting[SEQ]
+        kind2 = kind_key(event.kind)
+        delete(seq, db=db.events)
+        delete(event.id, db=db.ids)
+        delete(event.pubkey + kind2, posting, db=db.authors)
+        delete(kind2, posting, db=db.kinds)
+        key, value = time_entry(posting, event.id)
+        delete(key, value, db=db.times)
+        if has_address(event.kind):
+            delete(seq, db=db.slot_of)
+        if event.expiration is not None:
+            delete(expiry_key(event.expiration, seq), db=db.expiries)
+
+    def _delete_named(self, request: Event) -> None:
+        """Remove what ``request`` names, and keep it from coming back."""
+        self._flush()
+        db = self._db
+        put = self._txn.put
+        for id_ in sorted(deleted_ids(request)):
+            self._has_marks = True
+            put(id_mark(id_, request.pubkey), b"", db=db.marks)
+            posting = self._get(id_, db=db.ids)
+            if posting is not None and self._may_delete(request, posting):
+                self.remove(posting)
+        until = number(request.created_at)
+        for address in deleted_addresses(request):
+            self._has_marks = True
+            key = address_key(address.pubkey, address.kind, address.d)
+            mark = self._get(address_mark(key), db=db.marks)
+            if mark is None or mark < until:
+                put(address_mark(key), until, db=db.marks)
+            slot = self._get(key, db=db.addresses)
+            if slot is not None:
+                posting = self._get(slot, db=db.slots)
+                if created_at_of(posting) <= request.created_at:
+                    self.remove(posting)
+
+    def _may_delete(self, request: Event, posting: bytes) -> bool:
+        event = stored_event(self._get(posting[SEQ], db=self._db.events))
+        return request.pubkey in may_delete(event)
+
+
+def _slot_tags(event: Event) -> set[tuple[str, str]]:
+    """
+    The pairs under which the tags of an event with an address are found.
+
+    An address names only the first ``d``; the others stand under an empty letter, so
+    that who asks for an author's ``d`` finds them as well.
+    """
+    pairs = indexed_tags(event)
+    if is_addressable(event.kind):
+        d = d_value(event.tags)
+        pairs |= {("", value) for name, value in pairs if name == "d" and value != d}
+    return pairs
+
+
+def _slot_tag_prefix(pair: tuple[str, str], pubkey: bytes) -> bytes:
+    letter, value = pair
+    return tag_prefix(letter, value) if letter else other_d_prefix(pubkey, value)

@@ -1,0 +1,127 @@
+# -*- test-case-name: tests.storage.test_query_plan -*-
+"""
+Which index answers a filter (NIP-01) with the least to look at.
+
+Pure: a store says how much each index holds, and is asked only if there is a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+import attrs
+
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.kinds import MAX_KIND, is_addressable
+
+#: Up to so many addresses are looked up one by one.
+_MAX_ADDRESSES: Final = 256
+
+
+class Way(Enum):
+    """
+    Where to find the events of a filter; what is not named is checked on each.
+
+    Attributes:
+        IDS: Look up each id.
+        ADDRESSES: Look up each author, kind and ``d``.
+        TAG: The values of one tag condition, by kind where kinds are given.
+        AUTHORS: The authors, by kind where kinds are given.
+        KINDS: The kinds.
+        EVERYTHING: All events.
+    """
+
+    IDS = "ids"
+    ADDRESSES = "addresses"
+    TAG = "tag"
+    AUTHORS = "authors"
+    KINDS = "kinds"
+    EVERYTHING = "everything"
+
+
+@attrs.frozen(slots=True)
+class Plan:
+    """
+    How to answer one filter.
+
+    Attributes:
+        way: Where to look.
+        tag: Which of the filter's tag conditions, for :attr:`Way.TAG` and
+            :attr:`Way.ADDRESSES`.
+        kinds: The filter's kinds that an event can have; None for any.
+        check_kinds: Whether what is found may be of another kind.
+        check_authors: Whether what is found may be of another author.
+        check_times: Whether what is found may be of another time.
+        check_tags: Which of the tag conditions must be checked.
+    """
+
+    way: Way
+    tag: int
+    kinds: tuple[int, ...] | None
+    check_kinds: bool
+    check_authors: bool
+    check_times: bool
+    check_tags: tuple[int, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything that is found matches."""
+        return not (
+            self.check_kinds
+            or self.check_authors
+            or self.check_times
+            or self.check_tags
+        )
+
+
+def plan_query(filter_: Filter, size: Callable[[Way, int], int]) -> Plan:
+    """
+    The best way to answer ``filter_``, which must not match nothing.
+
+    Args:
+        filter_: What is asked for.
+        size: About how many events a way leads to; takes the way and the number
+            of the tag condition.
+    """
+    kinds = filter_.kinds
+    if kinds is not None and not (0 <= min(kinds) and max(kinds) <= MAX_KIND):
+        kinds = tuple([kind for kind in kinds if 0 <= kind <= MAX_KIND])
+    tags = filter_.tags
+    tag = -1
+    if filter_.ids is not None:
+        way = Way.IDS
+    else:
+        way, tag = _index(filter_, kinds, size)
+    return Plan(
+        way,
+        tag,
+        kinds,
+        way is Way.IDS and kinds is not None,
+        filter_.authors is not None and way not in (Way.AUTHORS, Way.ADDRESSES),
+        way in (Way.IDS, Way.ADDRESSES)
+        and not (filter_.since is None and filter_.until is None),
+        tuple([at for at in range(len(tags)) if at != tag]) if tags else (),
+    )
+
+
+def _index(
+    filter_: Filter, kinds: tuple[int, ...] | None, size: Callable[[Way, int], int]
+) -> tuple[Way, int]:
+    if not filter_.tags:
+        if filter_.authors is not None:
+            return Way.AUTHORS, -1
+        return (Way.EVERYTHING if kinds is None else Way.KINDS), -1
+    if filter_.authors is not None:
+        if kinds and all(map(is_addressable, kinds)):
+            for at, (letter, values) in enumerate(filter_.tags):
+                addresses = len(filter_.authors) * len(kinds) * len(values)
+                if letter == "d" and addresses <= _MAX_ADDRESSES:
+                    return Way.ADDRESSES, at
+    elif len(filter_.tags) == 1:
+        return Way.TAG, 0
+    choices = [(Way.TAG, at) for at in range(len(filter_.tags))]
+    if filter_.authors is not None:
+        choices.append((Way.AUTHORS, -1))
+    return min(choices, key=lambda choice: size(*choice))
