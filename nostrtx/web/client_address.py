@@ -1,0 +1,74 @@
+# -*- test-case-name: tests.web.test_client_address -*-
+"""
+Whose connection it is: peer addresses, and how many connections each may hold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import IPv6Address
+from typing import Any
+
+from nostrtx.config import LimitSettings
+
+
+def peer_address(peer: Any) -> str:
+    """The IP address in what ``ITransport.getPeer`` gives; empty if there is none."""
+    host = getattr(peer, "host", "")
+    return host if isinstance(host, str) else ""
+
+
+def address_group(address: str) -> str:
+    """
+    What connections from ``address`` are counted under; empty if they are not.
+
+    That is an IPv4 address itself, also when it is mapped into IPv6, and the /64 of
+    any other IPv6 address, for that is what one subscriber line is given. Loopback
+    addresses are not counted, nor is what has no address (a UNIX socket).
+    """
+    if ":" in address:
+        try:
+            parsed = IPv6Address(address.partition("%")[0])
+        except ValueError:
+            return address
+        if parsed.ipv4_mapped is None:
+            return "" if parsed.is_loopback else parsed.packed[:8].hex()
+        address = str(parsed.ipv4_mapped)
+    return "" if address.startswith("127.") else address
+
+
+class ConnectionLimits:
+    """
+    Counts open connections and says when there are too many.
+
+    Args:
+        limits: ``max_connections`` and ``max_connections_per_address``.
+    """
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._in_all = limits.max_connections
+        self._per_address = limits.max_connections_per_address
+        self._count = 0
+        self._by_group: Counter[str] = Counter()
+
+    def refusal(self, address: str) -> tuple[int, str] | None:
+        """HTTP status and reason if one more may not connect, else None."""
+        if 0 < self._in_all <= self._count:
+            return 503, "too many connections"
+        if 0 < self._per_address <= self._by_group[address_group(address)]:
+            return 429, "too many connections from your address"
+        return None
+
+    def opened(self, address: str) -> None:
+        """Count one more connection."""
+        self._count += 1
+        if group := address_group(address):
+            self._by_group[group] += 1
+
+    def closed(self, address: str) -> None:
+        """Count one connection less."""
+        self._count -= 1
+        if group := address_group(address):
+            self._by_group[group] -= 1
+            if not self._by_group[group]:
+                del self._by_group[group]

@@ -1,0 +1,60 @@
+# -*- test-case-name: tests.web.test_information -*-
+"""
+The relay information document (NIP-11) that the settings make, and who asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nostrtx import __version__
+from nostrtx.config import Settings
+from nostrtx.nostr.information import SUPPORTED_NIPS, limitation, relay_information
+
+MEDIA_TYPE: Final = "application/nostr+json"
+
+
+def information_of(settings: Settings) -> dict[str, Any]:
+    """The document of a relay with these settings."""
+    limits = settings.limits
+    relay = settings.relay
+    return relay_information(
+        version=__version__,
+        supported_nips=SUPPORTED_NIPS,
+        limitation=limitation(
+            max_message_bytes=limits.max_message_bytes,
+            max_subscriptions=limits.max_subscriptions,
+            max_limit=limits.max_limit,
+            default_limit=limits.default_limit,
+            max_event_tags=limits.max_event_tags,
+            max_content_length=limits.max_content_length,
+            created_at_lower_seconds=limits.created_at_lower_seconds,
+            created_at_upper_seconds=limits.created_at_upper_seconds,
+        ),
+        name=relay.name,
+        description=relay.description,
+        contact=relay.contact,
+        pubkey=relay.pubkey,
+        icon=relay.icon,
+        banner=relay.banner,
+        terms_of_service=relay.terms_of_service,
+    )
+
+
+def wants_information(accept: str) -> bool:
+    """
+    Whether an ``Accept`` header names the document's media type.
+
+    The header is a list; case and parameters do not matter, except that ``q=0``
+    says that it is not wanted.
+    """
+    for choice in accept.lower().split(","):
+        media_type, *parameters = (part.strip() for part in choice.split(";"))
+        if media_type == MEDIA_TYPE:
+            return not any(_is_zero_quality(each) for each in parameters)
+    return False
+
+
+def _is_zero_quality(parameter: str) -> bool:
+    name, _, value = parameter.partition("=")
+    return name.strip() == "q" and not value.strip().strip("0.")

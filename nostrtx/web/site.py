@@ -1,0 +1,249 @@
+# -*- test-case-name: tests.web.test_site -*-
+"""
+One port for all: WebSocket upgrades go to Autobahn, other requests to twisted.web.
+
+The first request's head is read here, which is cheaper than going through
+twisted.web, and nothing of that remains once the connection is handed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request, Site
+from zope.interface import implementer
+
+from nostrtx.config import Settings
+from nostrtx.web.answers import error_answer
+from nostrtx.web.root import RootResource
+from nostrtx.web.websocket import RelayWebSocketFactory
+
+#: Longest head of a request, without its last empty line.
+MAX_HEAD_BYTES = 16384
+
+#: Most that may follow a head which does not upgrade.
+MAX_BODY_BYTES = 65536
+
+_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE)
+
+
+@implementer(IProtocol)
+class FirstRequest:
+    """
+    A new connection, until it is known what it wants.
+
+    Args:
+        site: Where to ask whom it is handed to.
+    """
+
+    __slots__ = ("_head", "_site", "deadline", "factory", "transport")
+
+    def __init__(self, site: RelaySite) -> None:
+        self._site = site
+        self._head = b""
+        self.deadline = 0.0
+
+    def makeConnection(self, transport: Any) -> None:
+        """A client has connected."""
+        self.transport = transport
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        """Allow some time for the head to arrive."""
+        self._site.begun(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read on in the head, and hand the connection over at its end."""
+        head = self._head + data if self._head else data
+        end = head.find(b"\r\n\r\n")
+        if end > MAX_HEAD_BYTES or (end < 0 and len(head) > MAX_HEAD_BYTES):
+            self.refuse(431, "the head of the request is too long")
+        elif end < 0:
+            self._head = head
+        else:
+            self._site.settled(self)
+            upgrade = head.startswith(b"GET ") and _UPGRADE.search(head, 0, end)
+            self._hand_over(self._site.protocol_for(self.transport, bool(upgrade)))
+            self._give(head)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client is gone before it has said what it wants."""
+        self._site.settled(self)
+
+    def refuse(self, code: int, why: str) -> None:
+        """Give up on this request."""
+        self._site.settled(self)
+        transport = self.transport
+        self._hand_over(Protocol())
+        transport.write(error_answer(code, why))
+        transport.loseConnection()
+
+    def time_is_up(self) -> None:
+        """The head has not arrived in time."""
+        self.refuse(408, "the request has not arrived in time")
+
+    def _hand_over(self, protocol: IProtocol) -> None:
+        transport = self.transport
+        if isinstance(transport, ProtocolWrapper):
+            transport.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        self._head = b""
+        protocol.makeConnection(transport)
+
+    def _give(self, head: bytes) -> None:
+        transport = self.transport
+        if isinstance(transport, ProtocolWrapper):
+            transport.wrappedProtocol.dataReceived(head)
+        else:
+            transport.protocol.dataReceived(head)
+
+
+class _OneRequest(HTTPChannel):
+    """
+    Serves one request, then closes.
+
+    A proxy that keeps connections might send an upgrade on this one, where it could
+    not be followed.
+    """
+
+    transport: Any
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return False
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.transport.write(error_answer(400, "this is not HTTP"))
+        self.loseConnection()
+
+
+class _ShortRequest(Request):
+    """A request whose body is not kept beyond what any of ours may have."""
+
+    channel: Any
+    _body_bytes = 0
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._body_bytes <= MAX_BODY_BYTES:
+            super().handleContentChunk(data)
+        elif self._body_bytes - len(data) <= MAX_BODY_BYTES:
+            self.channel.transport.write(error_answer(413, "the body is too long"))
+            self.channel.loseConnection()
+
+
+class _QuietSite(Site):
+    """twisted.web without an access log, whose lines would hold addresses."""
+
+    # Not through the proxy object that twisted.web puts in front for HTTP/2.
+    protocol: Any = _OneRequest
+    requestFactory = _ShortRequest  # noqa: N815
+
+    def startFactory(self) -> None:
+        pass
+
+    def stopFactory(self) -> None:
+        pass
+
+    def log(self, request: Any) -> None:
+        pass
+
+
+class RelaySite(ServerFactory):
+    """
+    Listens for everything the relay serves.
+
+    Args:
+        websockets: Makes WebSocket connections.
+        root: Answers other requests.
+        head_seconds: How long the head of the first request may take.
+        clock: The reactor, or a fake clock.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        websockets: RelayWebSocketFactory,
+        root: RootResource,
+        head_seconds: float,
+        clock: IReactorTime,
+    ) -> None:
+        self._websockets = websockets
+        self._site = _QuietSite(root, timeout=head_seconds, reactor=clock)
+        self._head_seconds = head_seconds
+        self._clock = clock
+        # In the order of their deadlines, as all are given the same time.
+        self._undecided: dict[FirstRequest, None] = {}
+        self._check: IDelayedCall | None = None
+
+    def startFactory(self) -> None:
+        """The first port is open."""
+        self._websockets.doStart()
+
+    def stopFactory(self) -> None:
+        """The last port is closed: who has not asked for anything yet is sent off."""
+        for request in tuple(self._undecided):
+            request.refuse(503, "the relay is shutting down")
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+        self._websockets.doStop()
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """What reads the first request of a new connection."""
+        return FirstRequest(self)
+
+    def begun(self, request: FirstRequest) -> None:
+        """A connection is new."""
+        request.deadline = self._clock.seconds() + self._head_seconds
+        self._undecided[request] = None
+        if self._check is None:
+            self._check = self._clock.callLater(self._head_seconds, self._check_times)
+
+    def settled(self, request: FirstRequest) -> None:
+        """It is known what a connection wants, or it is lost."""
+        self._undecided.pop(request, None)
+
+    def protocol_for(self, transport: Any, upgrade: bool) -> Any:
+        """A protocol to hand a connection to, by what its first request wants."""
+        maker = self._websockets if upgrade else self._site
+        return maker.buildProtocol(transport.getPeer())
+
+    def _check_times(self) -> None:
+        self._check = None
+        now = self._clock.seconds()
+        for request in tuple(self._undecided):
+            if request.deadline > now:
+                self._check = self._clock.callLater(
+                    request.deadline - now, self._check_times
+                )
+                return
+            request.time_is_up()
+
+
+def relay_site(
+    websockets: RelayWebSocketFactory,
+    settings: Settings,
+    facts: Callable[[], Mapping[str, int]],
+    clock: IReactorTime,
+) -> RelaySite:
+    """
+    The factory for the relay's ports.
+
+    Args:
+        websockets: Makes WebSocket connections, and is started and stopped with it.
+        settings: What the information document tells; ``timing``.
+        facts: Counters of the relay for its page.
+        clock: The reactor, or a fake clock.
+    """
+    root = RootResource(settings, facts)
+    return RelaySite(websockets, root, settings.timing.handshake_seconds, clock)

@@ -1,0 +1,164 @@
+# -*- test-case-name: tests.web.test_websocket -*-
+"""
+All WebSocket connections of a relay: limits, flushing, pings, shutting down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from autobahn.websocket import USES_NVX
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import IRelay, ITurns
+from nostrtx.web.answers import SERVER
+from nostrtx.web.client_address import ConnectionLimits
+from nostrtx.web.connection import RelayWebSocketProtocol
+from nostrtx.web.sweep import ConnectionSweep
+
+
+class RelayWebSocketFactory(WebSocketServerFactory):
+    """
+    Makes the relay's WebSocket connections and looks after all of them.
+
+    Args:
+        relay: Where sessions begin.
+        settings: ``limits`` and ``timing``.
+        turns: What clients are sent leaves at the end of these.
+        clock: The reactor, or a fake clock.
+
+    Attributes:
+        slow_readers: How many connections were cut off because the client did not
+            read.
+        max_outbound_bytes: What may be unsent for one connection.
+    """
+
+    _log = Logger()
+    protocol = RelayWebSocketProtocol
+
+    def __init__(
+        self, relay: IRelay, settings: Settings, turns: ITurns, clock: IReactorTime
+    ) -> None:
+        super().__init__(server=SERVER, reactor=clock)
+        limits = settings.limits
+        self._protocol: Callable[[], RelayWebSocketProtocol] = type(
+            self.protocol.__name__,
+            (self.protocol,),
+            {
+                "factory": self,
+                "maxFramePayloadSize": limits.max_message_bytes,
+                "maxMessagePayloadSize": limits.max_message_bytes,
+            },
+        )
+        self.relay = relay
+        self.clock = clock
+        self.max_outbound_bytes = limits.max_outbound_bytes
+        self.slow_readers = 0
+        self.numbers = count(1)
+        self.sweep = ConnectionSweep(clock, settings.timing.ping_seconds)
+        self._turns = turns
+        self._limits = ConnectionLimits(limits)
+        self._connections: set[RelayWebSocketProtocol] = set()
+        self._dirty: list[RelayWebSocketProtocol] = []
+        self._shutting_down = False
+        self._all_gone: Deferred[None] | None = None
+        self._time_up: IDelayedCall | None = None
+        turns.at_end(self._flush)
+
+    @property
+    def connection_count(self) -> int:
+        """How many WebSocket connections are open."""
+        return len(self._connections)
+
+    def startFactory(self) -> None:
+        """Begin to look after connections."""
+        if not USES_NVX:
+            self._log.warn(
+                "Autobahn runs without its native extensions (NVX), so every message"
+                " costs several times as much. Is AUTOBAHN_USE_NVX=0 set?"
+            )
+        self.sweep.start()
+
+    def stopFactory(self) -> None:
+        """Nobody can connect any more; what is left is for :meth:`shut_down`."""
+        self.sweep.stop()
+
+    def shut_down(self, seconds: float) -> Deferred[None]:
+        """
+        Answer everything open, close all connections, refuse new ones.
+
+        Returns:
+            Fires when all connections are gone. Those that have not ended after
+            ``seconds`` are cut off.
+        """
+        self._shutting_down = True
+        for connection in tuple(self._connections):
+            connection.shut_down()
+        if not self._connections:
+            return succeed(None)
+        self._time_up = self.clock.callLater(seconds, self._cut_off)
+        self._all_gone = Deferred()
+        return self._all_gone
+
+    def _cut_off(self) -> None:
+        self._time_up = None
+        self._log.info(
+            "Cutting off {count} connections that have not ended in time.",
+            count=len(self._connections),
+        )
+        for connection in tuple(self._connections):
+            connection.abort("the relay is shutting down")
+
+    # -- what connections call
+
+    def refusal(self, address: str) -> tuple[int, str] | None:
+        """HTTP status and reason if ``address`` may not connect now, else None."""
+        if self._shutting_down:
+            return 503, "the relay is shutting down"
+        return self._limits.refusal(address)
+
+    def opened(self, connection: RelayWebSocketProtocol) -> None:
+        """A connection is open."""
+        self._connections.add(connection)
+        self._limits.opened(connection.address)
+        self.sweep.add(connection, connection.number)
+
+    def closed(self, connection: RelayWebSocketProtocol) -> None:
+        """A connection that was open is lost."""
+        self._connections.discard(connection)
+        self._limits.closed(connection.address)
+        self.sweep.remove(connection, connection.number)
+        if self._all_gone is not None and not self._connections:
+            all_gone, self._all_gone = self._all_gone, None
+            if self._time_up is not None:
+                self._time_up.cancel()
+                self._time_up = None
+            all_gone.callback(None)
+
+    def to_flush(self, connection: RelayWebSocketProtocol) -> None:
+        """Flush ``connection`` at the end of this turn."""
+        if not self._dirty:
+            self._turns.needed()
+        self._dirty.append(connection)
+
+    def _flush(self) -> bool:
+        dirty = self._dirty
+        if not dirty:
+            return False
+        self._dirty = []
+        for connection in dirty:
+            try:
+                connection.flush()
+            except Exception:
+                self._log.failure("Sending to a client failed.")
+        return bool(self._dirty)
+
+    def buildProtocol(self, addr: Any) -> RelayWebSocketProtocol:
+        """A protocol for a connection whose first request asks for WebSocket."""
+        return self._protocol()

@@ -1,0 +1,151 @@
+"""What the edge meets in tests: a relay, its sessions, and a browser's handshake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from zope.interface import implementer
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import IClient, IClientSession, IRelay
+from nostrtx.turns import ScheduledTurns
+from nostrtx.web.connection import RelayWebSocketProtocol
+from nostrtx.web.websocket import RelayWebSocketFactory
+
+PEER = IPv4Address("TCP", "203.0.113.7", 50000)
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\n"
+    b"Host: relay.example\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+    b"\r\n"
+)
+
+MASK = b"\x11\x22\x33\x44"
+
+
+def masked(payload: bytes, mask: bytes = MASK) -> bytes:
+    """``payload`` as a client sends it."""
+    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+def client_frame(
+    payload: bytes, opcode: int = 1, fin: bool = True, mask: bytes = MASK
+) -> bytes:
+    """A frame as a well-behaved client sends it."""
+    first = (0x80 if fin else 0) | opcode
+    length = len(payload)
+    if length < 126:
+        head = bytes((first, 0x80 | length))
+    elif length < 65536:
+        head = bytes((first, 0xFE)) + length.to_bytes(2, "big")
+    else:
+        head = bytes((first, 0xFF)) + length.to_bytes(8, "big")
+    return head + mask + masked(payload, mask)
+
+
+@implementer(IClientSession)
+class FakeSession:
+    """
+    Records what the edge tells it.
+
+    Attributes:
+        client: The connection it was begun for.
+        texts: Messages received.
+        binaries: How many binary messages were noted.
+        lost: How many times it was told of the connection's end.
+        on_message: Is called for each message, if set.
+    """
+
+    def __init__(self, client: IClient) -> None:
+        self.client = client
+        self.texts: list[bytes] = []
+        self.binaries = 0
+        self.lost = 0
+        self.on_message: Callable[[bytes], None] | None = None
+
+    def message_received(self, text: bytes) -> None:
+        """Record the message."""
+        self.texts.append(text)
+        if self.on_message is not None:
+            self.on_message(text)
+
+    def binary_received(self) -> None:
+        """Count it."""
+        self.binaries += 1
+
+    def connection_lost(self) -> None:
+        """Count it."""
+        self.lost += 1
+
+    def shut_down(self) -> None:
+        """Answer as a session with one subscription does."""
+        self.client.send(b'["CLOSED","s",""]')
+
+
+@implementer(IRelay)
+class FakeRelay:
+    """
+    Keeps the sessions it begins.
+
+    Attributes:
+        sessions: All of them, in order.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: list[FakeSession] = []
+
+    def session(self, client: IClient) -> FakeSession:
+        """Begin one more."""
+        session = FakeSession(client)
+        self.sessions.append(session)
+        return session
+
+
+class Edge:
+    """
+    The relay's WebSocket side without a network.
+
+    Attributes:
+        clock: Its reactor.
+        relay: Where its sessions are.
+        websockets: The factory under test.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.clock = MemoryReactorClock()
+        self.relay = FakeRelay()
+        self.websockets = RelayWebSocketFactory(
+            self.relay,
+            settings or Settings(),
+            ScheduledTurns(self.clock),
+            self.clock,
+        )
+        self.websockets.startFactory()
+
+    def connect(
+        self, request: bytes = HANDSHAKE, peer: object = PEER
+    ) -> tuple[RelayWebSocketProtocol, StringTransport]:
+        """A connection that has sent its handshake; the answer is not cleared."""
+        transport = StringTransport(peerAddress=peer)
+        connection = self.websockets.buildProtocol(peer)
+        connection.makeConnection(transport)
+        connection.dataReceived(request)
+        return connection, transport
+
+    def open(
+        self, peer: object = PEER
+    ) -> tuple[RelayWebSocketProtocol, StringTransport, FakeSession]:
+        """An open connection, whose handshake is over."""
+        connection, transport = self.connect(peer=peer)
+        transport.clear()
+        return connection, transport, self.relay.sessions[-1]
+
+    def end_turn(self) -> None:
+        """Let the reactor's turn end."""
+        self.clock.advance(0)
