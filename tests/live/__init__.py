@@ -1,1 +1,1 @@
-"""Tests with real sockets, processes, clients and disks."""
+"""Tests against a relay in a process of its own, over real sockets."""
