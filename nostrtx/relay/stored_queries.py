@@ -78,19 +78,19 @@ class StoredQueries:
         now = self._clock.seconds()
         try:
             query = self._store.query(filters, now)
-        except StoreError as error:
-            subscription.refuse(Rejected(ReasonPrefix.ERROR, str(error)))
+        except Exception as error:
+            self._fail(subscription, error)
             return
         subscription.floor = query.floor
         deadline = self._slice_ends
         if deadline is None:
             deadline = self._begin_slice(now)
-        if now < deadline:
+        if now < deadline and not subscription.client.is_full():
             try:
                 page = query.next_page(PAGE_BYTES, deadline)
-            except Exception:
+            except Exception as error:
                 query.close()
-                self._fail(subscription)
+                self._fail(subscription, error)
                 return
             if type(page) is Page and page.done:
                 query.close()
@@ -128,9 +128,12 @@ class StoredQueries:
                         "the query took too long; name ids, authors, kinds or tags,"
                         " or a shorter time",
                     )
-                if client.is_full():
-                    await client.when_ready()
                 await self._turn()
+                # Looked at when it is this query's turn: others of this client
+                # may have filled it meanwhile.
+                while client.is_full():
+                    await client.when_ready()
+                    await self._turn()
                 now = self._clock.seconds()
                 deadline = max(self._slice_ends or self._begin_slice(now), now + 0.001)
                 page = query.next_page(PAGE_BYTES, deadline)
@@ -140,8 +143,8 @@ class StoredQueries:
         except Rejected as refusal:
             subscription.cancel_query = None
             subscription.refuse(refusal)
-        except Exception:
-            self._fail(subscription)
+        except Exception as error:
+            self._fail(subscription, error)
         else:
             self._finish(subscription)
         finally:
@@ -157,12 +160,17 @@ class StoredQueries:
     def _finish(self, subscription: Subscription) -> None:
         subscription.cancel_query = None
         subscription.client.send(eose(subscription.id_json))
-        subscription.go_live()
+        self._statistics.events_delivered += subscription.go_live()
 
-    def _fail(self, subscription: Subscription) -> None:
+    def _fail(self, subscription: Subscription, error: Exception) -> None:
         subscription.cancel_query = None
-        self._log.failure("Answering a query failed.")
-        subscription.refuse(Rejected(ReasonPrefix.ERROR, "internal error"))
+        if isinstance(error, StoreError):
+            self._log.error("Answering a query failed: {reason}.", reason=error)
+            reason = str(error)
+        else:
+            self._log.failure("Answering a query failed.")
+            reason = "internal error"
+        subscription.refuse(Rejected(ReasonPrefix.ERROR, reason))
 
     def _begin_slice(self, now: float) -> float:
         self._slice_ends = ends = now + self._timing.query_slice_seconds

@@ -79,9 +79,16 @@ class Subscription:
         self.waiting.append(message)
         return True
 
-    def go_live(self) -> None:
-        """Send what has waited; from now on events are sent as they come."""
+    def go_live(self) -> int:
+        """
+        Send what has waited; from now on events are sent as they come.
+
+        Returns:
+            How many live events had waited.
+        """
         waiting, self.waiting = self.waiting, None
-        if waiting:
-            for message in waiting:
-                self.client.send(message)
+        if not waiting:
+            return 0
+        for message in waiting:
+            self.client.send(message)
+        return len(waiting)
