@@ -45,6 +45,9 @@ INLINE: Final = 32
 #: Batches that may be with one process: one in work, one behind it.
 _OUTSTANDING: Final = 2
 
+#: How soon another process takes the place of one that ended.
+RESTART_SECONDS: Final = 1.0
+
 
 class SignatureChecks(Generic[_T]):
     """
@@ -55,6 +58,8 @@ class SignatureChecks(Generic[_T]):
         checked: Called with a batch and, for each of its items, whether the
             signature is good.
     """
+
+    _log = Logger()
 
     def __init__(
         self, turns: ITurns, checked: Callable[[Sequence[_T], Sequence[int]], None]
@@ -86,10 +91,19 @@ class SignatureChecks(Generic[_T]):
             self._check_again(verifier.stop())
 
     def _start_verifier(self, reactor: Any) -> None:
-        if not self._stopped:
-            self._verifiers.append(
-                Verifier(reactor, self._answered, partial(self._lost, reactor))
-            )
+        if self._stopped:
+            return
+        try:
+            verifier = Verifier(reactor, self._answered, partial(self._lost, reactor))
+        except OSError as error:
+            self._log.error("A verifier cannot be started: {reason}.", reason=error)
+            self._start_later(reactor)
+        else:
+            self._verifiers.append(verifier)
+
+    def _start_later(self, reactor: Any) -> None:
+        # Not at once: a process that cannot start would be started for ever.
+        reactor.callLater(RESTART_SECONDS, self._start_verifier, reactor)
 
     def _answered(self, batch: Sequence[_T], answer: bytes) -> None:
         self._checked(batch, answer)
@@ -98,13 +112,12 @@ class SignatureChecks(Generic[_T]):
     def _lost(self, reactor: Any, verifier: Verifier[_T], owed: list[_T]) -> None:
         self._verifiers.remove(verifier)
         self._check_again(owed)
-        # Not at once: a process that cannot start would be started for ever.
-        reactor.callLater(1.0, self._start_verifier, reactor)
+        self._start_later(reactor)
 
     def _check_again(self, owed: list[_T]) -> None:
-        if owed:
-            self._unchecked = owed + self._unchecked
-            self._turns.needed()
+        self._unchecked = owed + self._unchecked
+        # Even if nothing is owed: something may wait that could not be sent.
+        self._turns.needed()
 
     def _end_of_turn(self) -> bool:
         unchecked = self._unchecked
@@ -148,10 +161,6 @@ class _Exit(ProcessProtocol):
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended = ended
 
-    def errReceived(self, data: bytes) -> None:
-        """Pass on what the process complains about."""
-        sys.stderr.buffer.write(data)
-
     def processEnded(self, reason: Failure) -> None:
         """The process is gone."""
         self._ended()
@@ -184,16 +193,20 @@ class Verifier(Generic[_T]):
         self._answered = answered
         self._lost = lost
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            ours.setblocking(False)
-            self._socket: socket.socket | None = ours
-            reactor.spawnProcess(
-                _Exit(self._gone),
-                sys.executable,
-                [sys.executable, "-m", "nostrtx.relay.signature_worker", "3"],
-                env=None,
-                childFDs={1: 1, 2: 2, 3: theirs.fileno()},
-            )
+        ours.setblocking(False)
+        self._socket: socket.socket | None = ours
+        try:
+            with theirs:
+                reactor.spawnProcess(
+                    _Exit(self._gone),
+                    sys.executable,
+                    [sys.executable, "-m", "nostrtx.relay.signature_worker", "3"],
+                    env=None,
+                    childFDs={1: 1, 2: 2, 3: theirs.fileno()},
+                )
+        except OSError:
+            ours.close()
+            raise
         reactor.addReader(self)
 
     def send(self, batch: Sequence[_T]) -> bool:
