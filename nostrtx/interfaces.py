@@ -83,7 +83,8 @@ class IStoredQuery(Interface):
 
     The union of what the filters match is given once each, newest first, ties by
     id. Of each filter's matches at most its ``limit`` newest are given; what is
-    expired does not use up a limit.
+    expired does not use up a limit. What is removed from the store before its page
+    is asked for may be left out.
     """
 
     floor: int = Attribute(

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _T = TypeVar("_T")
@@ -42,11 +43,11 @@ class WaitingReactor(Clock):
             Exception: What it fails with.
             queue.Empty: No thread asked for anything for a long time.
         """
-        results: list[_T] = []
-        failures: list[Any] = []
-        deferred.addCallbacks(results.append, failures.append)
-        while not results and not failures:
+        results: list[_T | Failure] = []
+        _ = deferred.addBoth(results.append)
+        while not results:
             self._calls.get(timeout=_TIMEOUT_SECONDS)()
-        if failures:
-            failures[0].raiseException()
-        return results[0]
+        [result] = results
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result

@@ -1,0 +1,182 @@
+"""
+The LMDB store answers whatever is asked exactly as the store in memory does.
+
+The environment variable ``NOSTRTX_HYPOTHESIS_EXAMPLES`` is the number of histories
+to try. Where it is set, failing ones are made smaller as well.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from math import inf
+from typing import TypeVar
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.interfaces import IEventStore, IStoredQuery, SaveOutcome
+from nostrtx.nostr.filters import Filter
+from nostrtx.storage.lmdb.store import LMDBEventStore
+from nostrtx.storage.memory import MemoryEventStore
+from tests.storage.events import NOW
+from tests.storage.histories import Step, Sweep, events_of, filters, histories
+from tests.storage.waiting_reactor import WaitingReactor
+
+_T = TypeVar("_T")
+
+_PATIENT = os.environ.get("NOSTRTX_HYPOTHESIS_EXAMPLES")
+
+_SETTINGS = settings(
+    max_examples=int(_PATIENT or 150),
+    deadline=None,
+    database=None,
+    print_blob=True,
+    # Finding the smallest example can take minutes.
+    phases=[Phase.generate, *([Phase.shrink] if _PATIENT else [])],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+#: How a page is asked for: bytes, and until when.
+_ASKING = st.sampled_from(
+    [(1, inf), (700, inf), (2**20, inf), (2**20, -inf), (1, -inf)]
+)
+
+_NOW = st.sampled_from([0, NOW - 1, NOW, NOW + 1, NOW + 2.5, 2**50])
+
+
+class _Pair:
+    """
+    A store of each kind, both doing the same.
+
+    Args:
+        directory: Where the LMDB store may live.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._reactor = WaitingReactor()
+        self.expected = MemoryEventStore()
+        self.actual = LMDBEventStore(directory, 2**30, self._reactor)
+        self.expected.open()
+        self.actual.open()
+
+    def close(self) -> None:
+        """Close both."""
+        self.result_of(self.expected.close())
+        self.result_of(self.actual.close())
+
+    def result_of(self, deferred: Deferred[_T]) -> _T:
+        """What a Deferred of either store fires with."""
+        return self._reactor.result_of(deferred)
+
+    def take(self, store: IEventStore, step: Step) -> list[SaveOutcome] | int:
+        """What one store answers to a step of a history."""
+        if isinstance(step, Sweep):
+            removed = 0
+            while more := self.result_of(store.delete_expired(step.now)):
+                removed += more
+            return removed
+        results = self.result_of(store.save_events(step))
+        stored = [result.seq for result in results if result.seq]
+        if stored:
+            assert stored == sorted(set(stored))
+            assert store.last_seq() == stored[-1]
+        return [result.outcome for result in results]
+
+    def page(
+        self, query: IStoredQuery, max_bytes: int, deadline: float
+    ) -> tuple[list[bytes], bool]:
+        """The next page of a query of either store."""
+        page = query.next_page(max_bytes, deadline)
+        if isinstance(page, Deferred):
+            page = self.result_of(page)
+        return [bytes(raw) for raw in page.events], page.done
+
+    def rest(
+        self, query: IStoredQuery, asking: Sequence[tuple[int, float]] = ()
+    ) -> list[bytes]:
+        """The rest of a query's events: pages as asked for, then all at once."""
+        given: list[bytes] = []
+        for max_bytes, deadline in (*asking, (2**30, inf)):
+            events, done = self.page(query, max_bytes, deadline)
+            given += events
+            if done:
+                break
+        while not done:
+            events, done = self.page(query, 2**30, inf)
+            given += events
+        query.close()
+        return given
+
+
+class EquivalenceTests(SynchronousTestCase):
+    """Tests that compare :mod:`nostrtx.storage.lmdb` with the reference."""
+
+    @_SETTINGS
+    @given(st.data())
+    def test_same_answers(self, data: st.DataObject) -> None:
+        """After any history, any filters find the same in the same order."""
+        steps = data.draw(histories(), label="steps")
+        one_filter = filters(events_of(steps))
+        pause = data.draw(st.integers(0, len(steps) - 1), label="pause")
+        many = st.lists(one_filter, min_size=1, max_size=4)
+        with tempfile.TemporaryDirectory() as directory:
+            pair = _Pair(directory)
+            try:
+                self._take(pair, steps[:pause])
+                begun = data.draw(many, label="query that spans saving")
+                first = data.draw(_ASKING, label="first page")
+                queries = [store.query(begun, NOW) for store in self._stores(pair)]
+                started = [pair.page(query, *first) for query in queries]
+                self._take(pair, steps[pause:])
+                expected, actual = (
+                    events if done else events + pair.rest(query)
+                    for query, (events, done) in zip(queries, started, strict=True)
+                )
+                # What was removed in between may be left out, and nothing else.
+                missing = set(expected) - set(actual)
+                self.assertEqual(
+                    [raw for raw in expected if raw not in missing], actual
+                )
+                left = pair.rest(pair.expected.query([Filter()], 0))
+                self.assertEqual(missing & set(left), set())
+                for query in queries:
+                    query.close()
+                for _ in range(12):
+                    self._compare(
+                        pair,
+                        data.draw(many, label="filters"),
+                        data.draw(_NOW, label="now"),
+                        data.draw(st.lists(_ASKING, max_size=3), label="asking"),
+                    )
+                self._compare(pair, [Filter()], 0, ())
+            finally:
+                pair.close()
+
+    def _stores(self, pair: _Pair) -> tuple[IEventStore, IEventStore]:
+        return pair.expected, pair.actual
+
+    def _take(self, pair: _Pair, steps: Sequence[Step]) -> None:
+        for step in steps:
+            expected, actual = (pair.take(store, step) for store in self._stores(pair))
+            self.assertEqual(actual, expected)
+
+    def _compare(
+        self,
+        pair: _Pair,
+        asked: Sequence[Filter],
+        now: float,
+        asking: Sequence[tuple[int, float]],
+    ) -> None:
+        expected = pair.rest(pair.expected.query(asked, now))
+        self.assertEqual(pair.rest(pair.actual.query(asked, now), asking), expected)
+        counts = [
+            pair.result_of(store.count(asked, now)) for store in self._stores(pair)
+        ]
+        self.assertEqual(counts[1], counts[0])
+        query = pair.actual.query(asked, now)
+        query.close()
+        self.assertEqual(query.floor, pair.actual.last_seq())
