@@ -32,6 +32,9 @@ _MAX_LOOKUPS: Final = 8
 #: How many bytes of events that had to be read are kept for the answer.
 _KEEP_BYTES: Final = 256 * 1024
 
+#: How many events are read between two pauses.
+_READ_AT_ONCE: Final = 100
+
 
 @lru_cache(maxsize=4096)
 def is_versioned(kind: bytes) -> bool:
@@ -85,9 +88,7 @@ class Conditions:
         """Whether there is nothing to check."""
         return self.sieve is None and self._authors is None
 
-    def verified(
-        self, postings: Sequence[bytes]
-    ) -> Generator[None, None, Sequence[bytes]]:
+    def verified(self, postings: list[bytes]) -> Generator[None, None, list[bytes]]:
         """Those of ``postings`` that are by the very authors asked for."""
         authors = self._authors
         if authors is None:
@@ -95,18 +96,21 @@ class Conditions:
         get = self._snapshot.get
         events = self._snapshot.db.events
         kept = self._kept
-        room = _KEEP_BYTES - sum(map(len, kept.values())) if kept else _KEEP_BYTES
-        passed = []
-        for count, posting in enumerate(postings, 1):
-            seq = posting[SEQ]
-            raw = get(seq, None, events)
-            if bytes.fromhex(str(raw[RAW_PUBKEY], "ascii")) in authors:
-                passed.append(posting)
-                if room > 0:
-                    kept[seq] = raw
-                    room -= len(raw)
-            if count % 200 == 0:
-                yield
+        room = _KEEP_BYTES - sum(map(len, kept.values()))
+        passed: list[bytes] = []
+        for at in range(0, len(postings), _READ_AT_ONCE):
+            block = postings[at : at + _READ_AT_ONCE]
+            seqs = [posting[SEQ] for posting in block]
+            raws = [get(seq, None, events) for seq in seqs]
+            passed += [
+                posting
+                for posting, raw in zip(block, raws, strict=True)
+                if bytes.fromhex(str(raw[RAW_PUBKEY], "ascii")) in authors
+            ]
+            if room > 0:
+                room -= sum(map(len, raws))
+                kept.update(zip(seqs, raws, strict=True))
+            yield
         return passed
 
     def _tag(self, letter: str, values: Sequence[str]) -> Sieve:

@@ -28,7 +28,6 @@ from typing import Final
 LAST: Final = 2**40 - 1
 
 #: Where the parts of a posting stand.
-ORDER: Final = slice(0, 9)
 KIND: Final = slice(9, 11)
 PUBKEY: Final = slice(11, 15)
 SEQ: Final = slice(15, 20)

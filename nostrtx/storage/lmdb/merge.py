@@ -12,11 +12,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from heapq import merge
+from operator import itemgetter
 from typing import Final
 
 from nostrtx.storage.lmdb.keys import AFTER_TIES
 from nostrtx.storage.lmdb.postings import PostingSource, Sieve
 from nostrtx.storage.lmdb.snapshot import STRIDE, Pauses
+
+#: What ties share: time, and the beginning of the id.
+_ORDER: Final = itemgetter(slice(9))
 
 #: Up to so many postings are sorted in one go.
 _SORT_AT_ONCE: Final = 8192
@@ -161,7 +165,7 @@ def union(
         ordered = sorted(set().union(*lists))
     else:
         ordered = merge(*lists)
-    if isinstance(ordered, list) and len({p[:9] for p in ordered}) == len(ordered):
+    if isinstance(ordered, list) and len(set(map(_ORDER, ordered))) == len(ordered):
         into += ordered
         return
     tied = 0

@@ -28,7 +28,7 @@ from nostrtx.storage.lmdb.schema import Databases
 from nostrtx.storage.lmdb.snapshot import Pauses, Snapshot
 
 #: How many events are read between two looks at the clock.
-_EVENTS_AT_ONCE = 64
+_EVENTS_AT_ONCE = 32
 
 
 @implementer(IStoredQuery)
@@ -113,26 +113,43 @@ class LMDBStoredQuery:
             return self._page(txn.get, max_bytes, deadline)
 
     def _page(self, get: Any, max_bytes: int, deadline: float) -> Page:
-        found, kept, events_db = self._found, self._kept, self._databases.events
-        seconds = self._clock.seconds
+        found, kept, database = self._found, self._kept, self._databases.events
         events: list[bytes] = []
         room = max_bytes
-        at = self._at
-        while at < len(found):
-            for posting in found[at : at + _EVENTS_AT_ONCE]:
-                seq = posting[SEQ]
-                raw = kept.pop(seq, None) if kept else None
-                if raw is None:
-                    raw = get(seq, None, events_db)
-                if raw is not None:
-                    room -= len(raw)
-                    if room < 0 and events:
-                        kept[seq] = raw
-                        self._at = at
-                        return Page(events, False)
-                    events.append(raw)
-                at += 1
-            if at < len(found) and seconds() >= deadline:
+        while self._at < len(found):
+            block = found[self._at : self._at + _EVENTS_AT_ONCE]
+            if kept:
+                raws = [
+                    kept.pop(posting[SEQ], None) or get(posting[SEQ], None, database)
+                    for posting in block
+                ]
+            else:
+                raws = [get(posting[SEQ], None, database) for posting in block]
+            room -= sum(map(len, filter(None, raws)))
+            if room < 0:
+                self._give_some(block, raws, room, events)
                 break
-        self._at = at
-        return Page(events, at >= len(found))
+            events += filter(None, raws)
+            self._at += len(block)
+            if self._clock.seconds() >= deadline:
+                break
+        return Page(events, self._at >= len(found))
+
+    def _give_some(
+        self,
+        block: list[bytes],
+        raws: list[bytes | None],
+        room: int,
+        events: list[bytes],
+    ) -> None:
+        """Add to ``events`` what fits, but at least one; keep the rest for later."""
+        fitting = len(raws)
+        least = 0 if events else 1
+        while room < 0 and fitting > least:
+            fitting -= 1
+            raw = raws[fitting]
+            if raw is not None:
+                room += len(raw)
+                self._kept[block[fitting][SEQ]] = raw
+        events += filter(None, raws[:fitting])
+        self._at += fitting

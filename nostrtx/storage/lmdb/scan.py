@@ -26,7 +26,6 @@ from nostrtx.storage.lmdb.keys import (
 from nostrtx.storage.lmdb.merge import Merge, newest
 from nostrtx.storage.lmdb.postings import (
     KeyPostings,
-    KnownPostings,
     PostingSource,
     TimePostings,
 )
@@ -39,7 +38,7 @@ from nostrtx.storage.query_plan import Way, plan_query
 Found = Generator[None, None, list[bytes]]
 
 #: Up to so many lists are read in pieces at once; of more, the heads come first.
-_FEW: Final = 16
+_FEW: Final = 3
 
 #: For more lists of authors than this, the newest of all authors are tried first,
 _MANY: Final = 64
@@ -138,10 +137,13 @@ class Scan:
         return [get(slot, None, db.slots) for slot in slots]
 
     def _looked_up(self, lookup: Found) -> Found:
-        """What was looked up key by key, once it is sieved."""
-        found = yield from lookup
+        """What was looked up key by key, if it meets the conditions."""
+        found = yield from self._sieved((yield from lookup))
         found.sort()
-        return (yield from self._merged([KnownPostings(found)]))
+        found = yield from self._conditions.verified(found)
+        return (
+            found if self._wanted is None else newest(found, self._wanted, self._id_of)
+        )
 
     def _by_time(self) -> PostingSource:
         cursor = self._snapshot.cursor(self._snapshot.db.times)
@@ -255,14 +257,14 @@ class Scan:
         found = yield from self._sieved([head for head, _ in heads])
         return (yield from self._merged([*rest, *others], is_disjoint, found, is_slow))
 
-    def _sieved(self, heads: list[bytes]) -> Found:
+    def _sieved(self, postings: list[bytes]) -> Found:
         sieve = self._conditions.sieve
         if sieve is None:
-            return heads
+            return postings
         found: list[bytes] = []
         step = max(1, STRIDE // self._conditions.cost)
-        for at in range(0, len(heads), step):
-            found += sieve(heads[at : at + step])
+        for at in range(0, len(postings), step):
+            found += sieve(postings[at : at + step])
             yield
         return found
 
@@ -293,14 +295,12 @@ class Scan:
     ) -> Found:
         conditions, wanted = self._conditions, self._wanted
         largest = max(1, STRIDE // (_SLOW if is_slow else conditions.cost))
-        if found:
-            piece = 8
-        elif wanted is None:
+        if wanted is None:
             piece = largest
         elif not conditions.has_none:
             piece = 64
         elif len(sources) > 1:
-            piece = 1 + 2 * wanted // len(sources)
+            piece = 8 + 2 * wanted // len(sources)
         else:
             piece = wanted + 1
         merge = Merge(
