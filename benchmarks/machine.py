@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from datetime import date
 from importlib.metadata import version
@@ -13,29 +14,52 @@ from coincurve import PrivateKey, PublicKeyXOnly
 from coincurve._libsecp256k1 import lib
 from coincurve.context import GLOBAL_CONTEXT
 
+_HERTZ = os.sysconf("SC_CLK_TCK")
 _PACKAGES = ("nostrtx", "Twisted", "autobahn", "lmdb", "coincurve", "ujson")
 
 
-class Steal:
+class Disturbance:
     """
-    How much the hypervisor takes away: cores' worth, since this was made.
+    What else went on on the machine, since this was made.
 
-    A run during which it is more than a few hundredths says little.
+    Args:
+        relay: Process id of the relay; with its descendants, this process and the
+            load generators that have ended, it is what should go on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, relay: int) -> None:
+        self._relay = relay
         self._since = time.monotonic()
         self._before = self._seconds()
 
-    @staticmethod
-    def _seconds() -> float:
-        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+    def _seconds(self) -> tuple[float, float]:
+        """Taken by the hypervisor, and by other jobs, since some moment."""
+        line = Path("/proc/stat").read_text().split("\n", 1)[0]
+        user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
+        busy = (user + nice + system + irq + softirq) / _HERTZ
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+            usage = resource.getrusage(who)
+            busy -= usage.ru_utime + usage.ru_stime
+        return steal / _HERTZ, busy - _cpu_seconds(self._relay)
 
-    def cores(self) -> float:
-        """Steal per second of wall-clock time."""
+    def cores(self) -> tuple[float, float]:
+        """Cores' worth that the hypervisor took away, and that other jobs took."""
         elapsed = time.monotonic() - self._since
-        return (self._seconds() - self._before) / elapsed
+        steal, others = (
+            after - before
+            for after, before in zip(self._seconds(), self._before, strict=True)
+        )
+        return steal / elapsed, others / elapsed
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU time of a process and its descendants."""
+    place = Path(f"/proc/{pid}")
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    seconds = sum(map(int, fields[11:15])) / _HERTZ
+    for children in place.glob("task/*/children"):
+        seconds += sum(_cpu_seconds(int(pid)) for pid in children.read_text().split())
+    return seconds
 
 
 def signature_microseconds(checks: int = 4000) -> float:

@@ -16,6 +16,9 @@ from benchmarks.scenarios import Figure, Outcome, Scenario
 MOST_STEAL = 0.05
 """Runs during which the hypervisor took more cores than this are not counted."""
 
+MOST_OTHERS = 0.2
+"""Latencies are doubtful if other jobs took more cores than this; CPU time is not."""
+
 _BEGIN = "<!-- figures: begin -->"
 _END = "<!-- figures: end -->"
 _HEAD = ("scenario", "figure", "measured", "range", "must", "aim", "verdict", "remarks")
@@ -29,10 +32,12 @@ class Run:
     Attributes:
         outcome: What it gave.
         steal: Cores that the hypervisor took meanwhile.
+        others: Cores that other jobs took meanwhile.
     """
 
     outcome: Outcome
     steal: float
+    others: float = 0.0
 
     @property
     def counts(self) -> bool:
@@ -86,7 +91,7 @@ class Row:
             "" if self.figure.must is None else _short(self.figure.must),
             "" if self.figure.aim is None else _short(self.figure.aim),
             self.verdict,
-            f"{self.remarks} ({problems})" if problems else self.remarks,
+            f"{self.remarks} ({problems})".lstrip() if problems else self.remarks,
         )
 
 
@@ -105,14 +110,18 @@ def rows(scenario: Scenario, runs: Sequence[Run]) -> list[Row]:
         if quietest.steal > MOST_STEAL:
             doubts += (f"steal {quietest.steal:.2f} cores",)
     found = []
+    others = median(run.others for run in counting)
     for number, figure in enumerate(scenario.figures):
+        busy = figure.is_latency and others > MOST_OTHERS
         ranked = sorted(counting, key=lambda run: run.outcome.values[number])
         found.append(
             Row(
                 scenario=scenario,
                 figure=figure,
                 values=tuple(run.outcome.values[number] for run in ranked),
-                doubts=doubts,
+                doubts=(*doubts, f"other jobs took {others:.1f} cores")
+                if busy
+                else doubts,
                 remarks=ranked[len(ranked) // 2].outcome.remarks if number == 0 else "",
             )
         )
@@ -120,20 +129,21 @@ def rows(scenario: Scenario, runs: Sequence[Run]) -> list[Row]:
 
 
 def show(found: Iterable[Row], description: str) -> None:
-    """Print the table."""
-    table = Table(title=description, title_justify="left")
-    for title in _HEAD:
+    """Print the table, without remarks: there was one on each run."""
+    table = Table()
+    for title in (*_HEAD[:-1], "doubts"):
         table.add_column(title, justify="right" if title in _HEAD[2:6] else "left")
     styles = {"aim": "green", "must": "yellow", "missed": "bold red"}
     last = ""
     for row in found:
-        cells = list(row.cells())
+        cells = [*row.cells()[:-1], "; ".join(row.doubts)]
         if row.scenario.name == last:
             cells[0] = ""
         elif last:
             table.add_section()
         last = row.scenario.name
         table.add_row(*cells, style=styles.get(row.verdict) if not row.doubts else "")
+    Console(soft_wrap=True).print(description)
     Console().print(table)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.machine import Steal, description
+from benchmarks.machine import Disturbance, description
 from benchmarks.material import million_store
 from benchmarks.report import Run, as_json, markdown, refresh, rows, show
 from benchmarks.running import HERE, BenchmarkError, build_nload, running_relay
@@ -32,8 +32,10 @@ def _run_group(group: Iterable[Scenario], runs: _Runs, store: Path | None) -> No
             if scenario.holds_notes and not has_notes:
                 publish_notes(relay)
                 has_notes = True
-            steal = Steal()
-            run = Run(outcome=scenario.run(relay), steal=steal.cores())
+            disturbance = Disturbance(relay.pid)
+            outcome = scenario.run(relay)
+            steal, others = disturbance.cores()
+            run = Run(outcome, steal, others)
             has_notes = has_notes or scenario.name == "ingest"
             runs.setdefault(scenario.name, []).append(run)
             values = ", ".join(f"{value:.4g}" for value in run.outcome.values)
@@ -41,7 +43,9 @@ def _run_group(group: Iterable[Scenario], runs: _Runs, store: Path | None) -> No
                 f"{scenario.name:14} {values:>16}  {run.outcome.remarks}"
                 f"{'' if run.counts else '  (does not count)'}",
                 *(f"\n    {problem}" for problem in run.outcome.problems),
-                f"\n    steal {run.steal:.2f} cores" if run.steal >= 0.01 else "",
+                f"\n    steal {steal:.2f} cores, other jobs {others:.2f} cores"
+                if steal >= 0.01 or others >= 0.05
+                else "",
                 file=sys.stderr,
                 sep="",
             )
@@ -133,7 +137,7 @@ def main(
     (results / "latest.json").write_text(as_json(found, where), encoding="utf-8")
     if write:
         refresh(write, markdown(found, where))
-    if any(row.verdict == "missed" for row in found):
+    if any(row.verdict == "missed" and not row.doubts for row in found):
         sys.exit(1)
 
 

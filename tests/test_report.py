@@ -51,6 +51,17 @@ class RowTests(SynchronousTestCase):
         self.assertEqual(row.doubts, ("steal 0.20 cores",))
         self.assertIn("as 2.5 (steal 0.20 cores)", row.cells())
 
+    def test_busy_machine(self) -> None:
+        """Other jobs make latencies doubtful, but not costs."""
+        latency = Figure("delivery p50", "ms", 4, 2)
+        scenario = Scenario(
+            "both", "stored", "Both", (_SCENARIO.figures[0], latency), _never
+        )
+        outcome = Outcome(values=(3.0, 5.0), problems=())
+        cost, delivery = rows(scenario, [Run(outcome, steal=0.0, others=0.7)])
+        self.assertEqual(cost.doubts, ())
+        self.assertEqual(delivery.doubts, ("other jobs took 0.7 cores",))
+
     def test_verdicts(self) -> None:
         """A figure meets its aim, or only what it must, or neither."""
         verdicts = [self._row(_run(value)).verdict for value in (3.0, 3.1, 4.1)]
