@@ -34,6 +34,8 @@ from nostrtx.web.websocket import RelayWebSocketFactory
 class SequentialService(MultiService):
     """Starts its children in order, and stops them in reverse, one by one."""
 
+    _log = Logger()
+
     def stopService(self) -> Deferred[None]:
         """Stop each child after the one behind it has stopped."""
         Service.stopService(self)
@@ -41,9 +43,13 @@ class SequentialService(MultiService):
 
     async def _stop_children(self) -> None:
         for child in reversed(list(self)):
-            stopping = child.stopService()
-            if isinstance(stopping, Deferred):
-                await stopping
+            try:
+                stopping = child.stopService()
+                if isinstance(stopping, Deferred):
+                    await stopping
+            except Exception:
+                # The others must still come to rest, above all the store.
+                self._log.failure("Stopping {service} failed.", service=child)
 
 
 class StoreService(Service):
@@ -146,7 +152,8 @@ class ListenerService(Service):
         for description in self._settings.listen.endpoints:
             try:
                 endpoint = serverFromString(self._reactor, description)
-            except (ValueError, TypeError, KeyError) as error:
+            except Exception as error:
+                # Whatever a parser makes of it: ValueError, IndexError, OSError.
                 raise SystemExit(
                     f"nostr-relay: {description!r} is no endpoint: {error}"
                 ) from None
