@@ -17,23 +17,26 @@ from nostrtx import __version__
 from nostrtx.config import ConfigError, ListenSettings, Settings, load_settings
 from nostrtx.service import make_service
 
+_EXAMPLES = r"""
+Runs a Nostr relay. Without options it listens on ws://127.0.0.1:7447/ and keeps
+events in the directory ./data.
+
+On all interfaces:       twistd -n nostr-relay --listen tcp:7447
+With IPv6 as well:       --listen 'tcp6:7447:interface=\:\:'
+A socket for a proxy:    --listen unix:/run/nostrtx.sock
+Events in memory only:   --store memory:
+
+All else is set in the file that --config names; nostrtx.example.toml shows
+every setting with its default.
+"""
+
 
 class Options(usage.Options):
-    """The options of ``twistd nostr-relay``; each goes before the settings file."""
+    """The options of ``twistd nostr-relay``; each overrides the settings file."""
 
     synopsis = "[options]"
-    longdesc = """
-    Runs a Nostr relay. Without options it listens on ws://127.0.0.1:7447/ and keeps
-    events in the directory ./data.
-
-    On all interfaces:       twistd -n nostr-relay --listen tcp:7447
-    IPv6 and IPv4:           --listen tcp6:7447:interface=\\:\\: --listen tcp:7447
-    A socket for a proxy:    --listen unix:/run/nostrtx.sock
-    Events in memory only:   --store memory:
-
-    All else is set in the file that --config names; nostrtx.example.toml shows
-    every setting with its default.
-    """
+    # Twisted would wrap this, and the examples with it: see getUsage.
+    longdesc = ""
 
     optParameters = [  # noqa: N815 - twisted.python.usage reads it
         ["config", "c", None, "Settings file (TOML); none is needed."],
@@ -49,6 +52,10 @@ class Options(usage.Options):
         self["listen"].append(endpoint)
 
     opt_l = opt_listen
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options, and then the examples as they are written."""
+        return super().getUsage(width) + _EXAMPLES
 
     def opt_version(self) -> None:
         """Show the version and exit."""

@@ -1,0 +1,161 @@
+"""Tests for :mod:`nostrtx.tap` and the plugin that names it."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from twisted.application.service import IService, IServiceMaker
+from twisted.plugin import getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from nostrtx import __version__
+from nostrtx.config import ConfigError, Settings
+from nostrtx.tap import Options, makeService
+from tests.live.reactor import reactor
+
+
+class OptionsTests(SynchronousTestCase):
+    """The command line on top of the settings file."""
+
+    def setUp(self) -> None:
+        """Write a settings file."""
+        self.file = self.mktemp()
+        Path(self.file).write_text(
+            """
+            [relay]
+            name = "from the file"
+            [listen]
+            endpoints = ["tcp:1", "tcp:2"]
+            [store]
+            url = "memory:"
+            max_gigabytes = 3
+            """,
+            encoding="utf-8",
+        )
+
+    def settings(self, *arguments: str) -> Settings:
+        """The settings that a command line makes."""
+        options = Options()
+        options.parseOptions(arguments)
+        return options.settings
+
+    def shown(self, argument: str) -> str:
+        """What an option prints before it exits without complaint."""
+        output = io.StringIO()
+        with redirect_stdout(output):
+            end = self.assertRaises(SystemExit, Options().parseOptions, [argument])
+        self.assertEqual(end.code, 0)
+        return output.getvalue()
+
+    def test_nothing(self) -> None:
+        """Without options there are the defaults."""
+        self.assertEqual(self.settings(), Settings())
+
+    def test_file(self) -> None:
+        """The file's settings are used, the long way or the short."""
+        for option in ("--config", "-c"):
+            settings = self.settings(option, self.file)
+            self.assertEqual(settings.relay.name, "from the file")
+            self.assertEqual(settings.listen.endpoints, ("tcp:1", "tcp:2"))
+
+    def test_options_override_the_file(self) -> None:
+        """An option takes the place of what the file says, and of nothing else."""
+        settings = self.settings(
+            "-c", self.file, "--listen", "tcp:3", "-l", "tcp:4", "--store", "lmdb:x"
+        )
+        self.assertEqual(settings.listen.endpoints, ("tcp:3", "tcp:4"))
+        self.assertEqual(settings.store.url, "lmdb:x")
+        self.assertEqual(settings.store.max_gigabytes, 3)
+        self.assertEqual(settings.relay.name, "from the file")
+
+    def test_options_do_not_linger(self) -> None:
+        """One command line knows nothing of another."""
+        self.settings("--listen", "tcp:3")
+        self.assertEqual(
+            self.settings("--listen", "tcp:4").listen.endpoints, ("tcp:4",)
+        )
+
+    def test_bad_file(self) -> None:
+        """A file that cannot be used is named, with what is wrong in it."""
+        path = Path(self.mktemp())
+        path.write_text("[relai]", encoding="utf-8")
+        for file in (str(path), "/nowhere/at/all.toml"):
+            fault = self.assertRaises(ConfigError, self.settings, "-c", file)
+            self.assertIn(file, str(fault))
+
+    def test_wrong_option(self) -> None:
+        """A wrong command line ends the process, with one line that helps."""
+        for arguments in (["--nonsense"], ["--store"], ["surplus"], ["--listen"]):
+            end = self.assertRaises(SystemExit, Options().parseOptions, arguments)
+            self.assertIsInstance(end.code, str)
+            text = str(end.code)
+            self.assertTrue(text.startswith("nostr-relay: "), text)
+            self.assertTrue(text.endswith("(try: twistd nostr-relay --help)"), text)
+            self.assertNotIn("\n", text)
+
+    def test_help(self) -> None:
+        """The help has every option, and examples that can be copied."""
+        text = self.shown("--help")
+        for option in ("--config", "--listen", "--store", "--version"):
+            self.assertIn(option, text)
+        for line in (
+            "On all interfaces:       twistd -n nostr-relay --listen tcp:7447",
+            r"With IPv6 as well:       --listen 'tcp6:7447:interface=\:\:'",
+            "A socket for a proxy:    --listen unix:/run/nostrtx.sock",
+            "Events in memory only:   --store memory:",
+        ):
+            self.assertIn(line, text.splitlines())
+
+    def test_version(self) -> None:
+        """The version shown is that of this package."""
+        self.assertEqual(self.shown("--version"), f"nostrtx {__version__}\n")
+
+
+class MakeServiceTests(SynchronousTestCase):
+    """From the command line to the service."""
+
+    def setUp(self) -> None:
+        """A service takes over the turns of the reactor; give them back."""
+        self.patch(reactor, "doIteration", reactor.doIteration)
+
+    def make(self, *arguments: str) -> IService:
+        """The service of a command line."""
+        options = Options()
+        options.parseOptions(arguments)
+        return makeService(options)
+
+    def test_service(self) -> None:
+        """A good command line makes a service that does not run yet."""
+        service = self.make("--store", "memory:")
+        self.assertTrue(verifyObject(IService, service))
+        self.assertFalse(service.running)
+
+    def test_bad_settings(self) -> None:
+        """Settings that cannot be used end the process, with a text that says why."""
+        for arguments in (
+            ["--config", "/nowhere/at/all.toml"],
+            ["--store", "nonsense"],
+            ["--store", ""],
+        ):
+            end = self.assertRaises(SystemExit, self.make, *arguments)
+            self.assertIsInstance(end.code, str)
+            self.assertTrue(str(end.code).startswith("nostr-relay: "))
+            self.assertNotIn("\n", str(end.code))
+
+
+class PluginTests(SynchronousTestCase):
+    """What ``twistd`` finds."""
+
+    def test_found(self) -> None:
+        """``twistd`` lists the relay, and runs it with these options."""
+        (maker,) = (
+            maker
+            for maker in getPlugins(IServiceMaker)
+            if maker.tapname == "nostr-relay"
+        )
+        self.assertTrue(verifyObject(IServiceMaker, maker))
+        self.assertIs(maker.options, Options)
+        self.assertIs(maker.makeService, makeService)
