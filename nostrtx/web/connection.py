@@ -202,7 +202,9 @@ class RelayWebSocketProtocol(RestingProtocol):
         super().dropConnection(abort=abort and not self.wasClean)
 
     def unregisterProducer(self) -> None:
-        """Autobahn calls this before it ends a connection; ours stays until then."""
+        """Autobahn calls this before it ends a connection."""
+        if isinstance(self._outlet, ProducerOutlet):
+            self._outlet.detach()
 
     # -- IClient
 

@@ -186,9 +186,9 @@ class LandingPage:
         numbers = "".join(
             f'<div class="card"><dt>{label}</dt><dd>{facts[name]:,}</dd></div>'
             for label, name in (
-                ("Connections", "sessions"),
-                ("Events stored", "events_stored"),
-                ("Events received", "events_received"),
+                ("Connections now", "sessions"),
+                ("Events stored since start", "events_stored"),
+                ("Events received since start", "events_received"),
             )
             if name in facts
         )
@@ -196,7 +196,7 @@ class LandingPage:
             f'{self._head}<div class="address card">'
             f'<code id="url"{said}>{escape(url)}</code>'
             '<button id="copy" type="button" aria-live="polite" hidden>Copy</button>'
-            f'</div><h2>Since the start</h2><dl class="facts">{numbers}</dl>'
+            f'</div><h2>Activity</h2><dl class="facts">{numbers}</dl>'
             f"{self._tail}"
         )
 

@@ -129,7 +129,11 @@ class _ShortRequest(Request):
     """A request whose body is not kept beyond what any of ours may have."""
 
     channel: Any
+    site: Any
     _body_bytes = 0
+
+    def _handleStar(self) -> None:
+        self.render(self.site.resource)
 
     def handleContentChunk(self, data: bytes) -> None:
         self._body_bytes += len(data)
@@ -146,6 +150,7 @@ class _QuietSite(Site):
     # Not through the proxy object that twisted.web puts in front for HTTP/2.
     protocol: Any = _OneRequest
     requestFactory = _ShortRequest  # noqa: N815
+    noisy = False
 
     def startFactory(self) -> None:
         pass

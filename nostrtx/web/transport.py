@@ -18,7 +18,6 @@ from twisted.internet.interfaces import (
     IConsumer,
     IListeningPort,
     IPushProducer,
-    ITransport,
 )
 from zope.interface import Interface, implementer
 
@@ -97,22 +96,29 @@ class ProducerOutlet:
     """
     The same for any other transport, through its producer interface.
 
-    Such a transport says only that it is full and that it has room again, so what
-    is unsent is known to be between what was written since it became full and that
-    much more than its buffer: the former is counted.
+    Such a transport says only that it is full and that it has room again. So what is
+    counted as unsent is what was written since it was full; what it buffers before
+    it is full (64 KiB in Twisted) is not.
 
     Args:
-        transport: Where to write. Has no producer of its own yet, or refuses one,
-            in which case nothing ever counts as unsent.
+        transport: Where to write. If it is not a consumer, nothing ever counts as
+            unsent.
     """
 
-    def __init__(self, transport: ITransport) -> None:
+    def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._paused = False
         self._unsent = 0
         self._drained: Callable[[], None] | None = None
-        if IConsumer.providedBy(transport):
+        self._registered = IConsumer.providedBy(transport)
+        if self._registered:
             transport.registerProducer(self, True)
+
+    def detach(self) -> None:
+        """Let the transport end: it does not while it has a producer."""
+        if self._registered:
+            self._registered = False
+            self._transport.unregisterProducer()
 
     def write(self, data: bytes) -> None:
         """Write to the transport and count while it is full."""
@@ -157,7 +163,7 @@ def write_through(port: IListeningPort) -> bool:
     Returns:
         Whether the port is plain TCP.
     """
-    if not isinstance(port, tcp.Port) or port._type != "TCP":
+    if type(port) is not tcp.Port or port._type != "TCP":
         return False
     port.transport = FastServer
     # Accepted sockets inherit this, which saves a system call for each.

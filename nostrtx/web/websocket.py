@@ -37,10 +37,14 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         slow_readers: How many connections were cut off because the client did not
             read.
         max_outbound_bytes: What may be unsent for one connection.
+        protocol: Of its connections, without the settings.
+        native_extensions: Whether Autobahn has its own.
     """
 
     _log = Logger()
+    noisy = False
     protocol = RelayWebSocketProtocol
+    native_extensions = USES_NVX
 
     def __init__(
         self, relay: IRelay, settings: Settings, turns: ITurns, clock: IReactorTime
@@ -78,7 +82,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
 
     def startFactory(self) -> None:
         """Begin to look after connections."""
-        if not USES_NVX:
+        if not self.native_extensions:
             self._log.warn(
                 "Autobahn runs without its native extensions (NVX), so every message"
                 " costs several times as much. Is AUTOBAHN_USE_NVX=0 set?"

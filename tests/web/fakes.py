@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -107,6 +108,40 @@ class FakeRelay:
         return session
 
 
+class FakeTransport(StringTransport):
+    """
+    A client's end of a connection.
+
+    Attributes:
+        aborted: Whether it was ended at once.
+        writes: Each write.
+    """
+
+    producer: Any
+
+    def __init__(self, peer: Any = PEER) -> None:
+        super().__init__(peerAddress=peer)
+        self.aborted = False
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.writes.append(data)
+        super().write(data)
+
+    def abortConnection(self) -> None:
+        """Note it."""
+        self.aborted = True
+
+    def stop_reading(self) -> None:
+        """The client takes no more."""
+        self.producer.pauseProducing()
+
+    def read_on(self) -> None:
+        """The client has taken all there was."""
+        self.producer.resumeProducing()
+
+
 class Edge:
     """
     The relay's WebSocket side without a network.
@@ -130,9 +165,9 @@ class Edge:
 
     def connect(
         self, request: bytes = HANDSHAKE, peer: object = PEER
-    ) -> tuple[RelayWebSocketProtocol, StringTransport]:
+    ) -> tuple[RelayWebSocketProtocol, FakeTransport]:
         """A connection that has sent its handshake; the answer is not cleared."""
-        transport = StringTransport(peerAddress=peer)
+        transport = FakeTransport(peer)
         connection = self.websockets.buildProtocol(peer)
         connection.makeConnection(transport)
         connection.dataReceived(request)
@@ -140,10 +175,11 @@ class Edge:
 
     def open(
         self, peer: object = PEER
-    ) -> tuple[RelayWebSocketProtocol, StringTransport, FakeSession]:
+    ) -> tuple[RelayWebSocketProtocol, FakeTransport, FakeSession]:
         """An open connection, whose handshake is over."""
         connection, transport = self.connect(peer=peer)
         transport.clear()
+        transport.writes.clear()
         return connection, transport, self.relay.sessions[-1]
 
     def end_turn(self) -> None:

@@ -6,11 +6,11 @@ from random import Random
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.web.frames import FastReceivingProtocol, frame_header
-from tests.web.fakes import HANDSHAKE, client_frame
+from tests.web.fakes import HANDSHAKE, FakeTransport, client_frame
 
 LIMIT = 70_000
 
@@ -49,24 +49,6 @@ class ShortCutProtocol(FastReceivingProtocol):
         record(self, text, False)
 
 
-class Wire(StringTransport):
-    """
-    A transport that takes everything.
-
-    Attributes:
-        aborted: Whether it was told to end at once.
-    """
-
-    aborted = False
-
-    def abortConnection(self) -> None:
-        """Note it."""
-        self.aborted = True
-
-    def unregisterProducer(self) -> None:
-        """Autobahn does this before it drops a connection; there is none."""
-
-
 def opened(
     protocol: type[WebSocketServerProtocol], fail_by_drop: bool, limit: int = LIMIT
 ) -> Any:
@@ -81,8 +63,9 @@ def opened(
     )
     connection: Any = protocol()
     connection.got = []
+    connection.unregisterProducer = lambda: None  # of which there is none
     connection.factory = factory
-    connection.makeConnection(Wire())
+    connection.makeConnection(FakeTransport())
     connection.dataReceived(HANDSHAKE)
     connection.transport.clear()
     return connection

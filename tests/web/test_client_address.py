@@ -1,0 +1,100 @@
+"""Tests for :mod:`nostrtx.web.client_address`."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.config import LimitSettings
+from nostrtx.web.client_address import (
+    ConnectionLimits,
+    address_group,
+    peer_address,
+)
+
+
+class PeerAddressTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.web.client_address.peer_address`."""
+
+    def test_ip(self) -> None:
+        """An IP peer has its address."""
+        self.assertEqual(peer_address(IPv4Address("TCP", "192.0.2.1", 1)), "192.0.2.1")
+        self.assertEqual(
+            peer_address(IPv6Address("TCP", "2001:db8::1", 1)), "2001:db8::1"
+        )
+
+    def test_none(self) -> None:
+        """A peer on a UNIX socket has none."""
+        self.assertEqual(peer_address(UNIXAddress(None)), "")
+
+
+class AddressGroupTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.web.client_address.address_group`."""
+
+    def test_ipv4(self) -> None:
+        """IPv4 addresses count on their own, also when mapped into IPv6."""
+        self.assertEqual(address_group("192.0.2.1"), "192.0.2.1")
+        self.assertEqual(address_group("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertNotEqual(address_group("192.0.2.1"), address_group("192.0.2.2"))
+
+    def test_ipv6(self) -> None:
+        """IPv6 addresses of one /64 count together."""
+        one = address_group("2001:db8:0:1::1")
+        self.assertEqual(one, address_group("2001:db8:0:1:ffff::2"))
+        self.assertNotEqual(one, address_group("2001:db8:0:2::1"))
+        self.assertEqual(address_group("fe80::1%eth0"), address_group("fe80::2%eth1"))
+
+    def test_loopback(self) -> None:
+        """Loopback addresses and UNIX sockets are not counted."""
+        for address in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", ""):
+            self.assertEqual(address_group(address), "", address)
+
+
+class ConnectionLimitsTests(SynchronousTestCase):
+    """Tests for :class:`nostrtx.web.client_address.ConnectionLimits`."""
+
+    def test_per_address(self) -> None:
+        """One address may hold so many connections, and more when some have ended."""
+        limits = ConnectionLimits(LimitSettings(max_connections_per_address=2))
+        for _ in range(2):
+            self.assertIsNone(limits.refusal("192.0.2.1"))
+            limits.opened("192.0.2.1")
+        refusal = limits.refusal("192.0.2.1")
+        assert refusal is not None
+        self.assertEqual(refusal[0], 429)
+        self.assertIsNone(limits.refusal("192.0.2.2"))
+        limits.closed("192.0.2.1")
+        self.assertIsNone(limits.refusal("192.0.2.1"))
+
+    def test_in_all(self) -> None:
+        """So many connections may be open in all, wherever they come from."""
+        limits = ConnectionLimits(LimitSettings(max_connections=2))
+        limits.opened("192.0.2.1")
+        limits.opened("127.0.0.1")
+        refusal = limits.refusal("192.0.2.3")
+        assert refusal is not None
+        self.assertEqual(refusal[0], 503)
+        limits.closed("127.0.0.1")
+        self.assertIsNone(limits.refusal("192.0.2.3"))
+
+    def test_loopback(self) -> None:
+        """Loopback addresses have no limit of their own: a proxy sits there."""
+        limits = ConnectionLimits(LimitSettings(max_connections_per_address=1))
+        for _ in range(5):
+            limits.opened("127.0.0.1")
+        self.assertIsNone(limits.refusal("127.0.0.1"))
+
+    def test_no_limits(self) -> None:
+        """A limit of 0 is none."""
+        limits = ConnectionLimits(LimitSettings(max_connections_per_address=0))
+        for _ in range(500):
+            limits.opened("192.0.2.1")
+        self.assertIsNone(limits.refusal("192.0.2.1"))
+
+    def test_forgets(self) -> None:
+        """Addresses without connections take no memory."""
+        limits = ConnectionLimits(LimitSettings())
+        limits.opened("192.0.2.1")
+        limits.refusal("192.0.2.9")
+        limits.closed("192.0.2.1")
+        self.assertEqual(len(limits._by_group), 0)

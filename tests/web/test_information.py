@@ -1,0 +1,89 @@
+"""Tests for :mod:`nostrtx.web.information`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx import __version__
+from nostrtx.config import LimitSettings, RelaySettings, Settings
+from nostrtx.web.information import information_of, wants_information
+
+
+class InformationOfTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.web.information.information_of`."""
+
+    def test_limits(self) -> None:
+        """Each limit that is announced is the setting that is enforced."""
+        limits = LimitSettings(
+            max_message_bytes=2001,
+            max_subscriptions=2002,
+            max_limit=2003,
+            default_limit=1004,
+            max_event_tags=2005,
+            max_content_length=2006,
+            created_at_lower_seconds=2007,
+            created_at_upper_seconds=2008,
+        )
+        self.assertEqual(
+            information_of(Settings(limits=limits))["limitation"],
+            {
+                "max_message_length": 2001,
+                "max_subscriptions": 2002,
+                "max_subid_length": 64,
+                "max_limit": 2003,
+                "default_limit": 1004,
+                "max_event_tags": 2005,
+                "max_content_length": 2006,
+                "created_at_lower_limit": 2007,
+                "created_at_upper_limit": 2008,
+                "min_pow_difficulty": 0,
+                "auth_required": False,
+                "payment_required": False,
+                "restricted_writes": False,
+            },
+        )
+
+    def test_relay(self) -> None:
+        """All that the operator says of the relay is told."""
+        said = {
+            "name": "n",
+            "description": "d",
+            "contact": "mailto:a@example.com",
+            "pubkey": "ab" * 32,
+            "icon": "https://example.com/i.png",
+            "banner": "https://example.com/b.png",
+            "terms_of_service": "https://example.com/t",
+        }
+        document = information_of(Settings(relay=RelaySettings(**said)))
+        self.assertEqual({name: document[name] for name in said}, said)
+        self.assertEqual(document["version"], __version__)
+
+
+class WantsInformationTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.web.information.wants_information`."""
+
+    def test_wanted(self) -> None:
+        """The type may stand anywhere in the list, with parameters, in any case."""
+        for accept in (
+            "application/nostr+json",
+            "APPLICATION/NOSTR+JSON",
+            "application/nostr+json, */*;q=0.5",
+            "text/html,application/nostr+json ; q=0.9;x=y",
+            "application/nostr+json;q=0.01",
+            "application/nostr+json;charset=utf-8",
+        ):
+            self.assertTrue(wants_information(accept), accept)
+
+    def test_not_wanted(self) -> None:
+        """Other types do not ask for it, however similar."""
+        for accept in (
+            "",
+            "*/*",
+            "application/*",
+            "application/json",
+            "application/nostr+json+rpc",
+            "x-application/nostr+json",
+            "application/nostr+json;q=0",
+            "application/nostr+json; q=0.000",
+        ):
+            self.assertFalse(wants_information(accept), accept)

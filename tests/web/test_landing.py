@@ -1,0 +1,167 @@
+"""Tests for :mod:`nostrtx.web.landing`."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from html.parser import HTMLParser
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.config import LimitSettings, RelaySettings, Settings
+from nostrtx.web.information import information_of
+from nostrtx.web.landing import CONTENT_SECURITY_POLICY, LandingPage, in_words
+
+EVIL = "</title><script>alert(1)</script>\"'&"
+
+
+class Page(HTMLParser):
+    """
+    A page, taken apart.
+
+    Attributes:
+        tags: Each start tag with its attributes.
+        texts: By the name of the tag around them.
+    """
+
+    EMPTY = ("meta", "link")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, str] = {}
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        if self._open:
+            raise ValueError(f"never closed: {self._open}")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note it."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close it, in order."""
+        if self._open.pop() != tag:
+            raise ValueError(f"{tag} is not the one that is open")
+
+    def handle_data(self, data: str) -> None:
+        """Note it."""
+        if self._open:
+            tag = self._open[-1]
+            self.texts[tag] = self.texts.get(tag, "") + data
+
+
+def page_of(settings: Settings, facts: dict[str, int] | None = None) -> str:
+    """The page of a relay with these settings."""
+    page = LandingPage(information_of(settings), settings)
+    return page.html(facts or {}, "relay.example:7447")
+
+
+class LandingPageTests(SynchronousTestCase):
+    """Tests for :class:`nostrtx.web.landing.LandingPage`."""
+
+    def test_well_formed(self) -> None:
+        """The page is well-formed, in a language, and fits a phone."""
+        page = Page(page_of(Settings(), {"sessions": 3}))
+        self.assertIn(("html", {"lang": "en"}), page.tags)
+        viewport = [
+            attrs for tag, attrs in page.tags if attrs.get("name") == "viewport"
+        ]
+        self.assertEqual(viewport[0]["content"], "width=device-width,initial-scale=1")
+
+    def test_escapes(self) -> None:
+        """Nothing that the operator or the client wrote becomes markup."""
+        settings = Settings(
+            relay=RelaySettings(
+                url=EVIL,
+                name=EVIL,
+                description=EVIL,
+                contact=EVIL,
+                terms_of_service=f"https://{EVIL}",
+            )
+        )
+        page = Page(page_of(settings))
+        self.assertEqual(page.texts["h1"], EVIL)
+        self.assertEqual(page.texts["title"], EVIL)
+        self.assertEqual(page.texts["code"], EVIL)
+        self.assertEqual([tag for tag, _ in page.tags].count("script"), 1)
+        own = LandingPage(information_of(Settings()), Settings())
+        self.assertEqual(Page(own.html({}, EVIL)).texts["code"], f"ws://{EVIL}/")
+
+    def test_dangerous_links(self) -> None:
+        """A contact that is no web or mail address is shown but not linked."""
+        settings = Settings(relay=RelaySettings(contact="javascript:alert(1)"))
+        page = Page(page_of(settings))
+        links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+        self.assertEqual([link for link in links if "alert" in str(link)], [])
+        self.assertIn("javascript:alert(1)", page.texts["p"])
+
+    def test_self_contained(self) -> None:
+        """The page loads nothing, and its policy lets it load nothing."""
+        page = Page(page_of(Settings()))
+        for _, attrs in page.tags:
+            self.assertNotIn("src", attrs)
+        self.assertNotIn("url(", page.texts["style"])
+        for kind in ("style", "script"):
+            digest = b64encode(sha256(page.texts[kind].encode()).digest()).decode()
+            self.assertIn(f"{kind}-src 'sha256-{digest}'", CONTENT_SECURITY_POLICY)
+        self.assertIn("default-src 'none'", CONTENT_SECURITY_POLICY)
+        self.assertIn("prefers-color-scheme:dark", page.texts["style"])
+
+    def test_url(self) -> None:
+        """The URL is that of the settings, else that of the request."""
+        self.assertEqual(
+            Page(page_of(Settings())).texts["code"], "ws://relay.example:7447/"
+        )
+        settings = Settings(relay=RelaySettings(url="wss://r.example/"))
+        self.assertEqual(Page(page_of(settings)).texts["code"], "wss://r.example/")
+
+    def test_numbers(self) -> None:
+        """The relay's numbers are shown, as far as they are known."""
+        facts = {"sessions": 7, "events_stored": 1234567, "other": 4711}
+        html = page_of(Settings(), facts)
+        self.assertIn("<dt>Connections now</dt><dd>7</dd>", html)
+        self.assertIn("<dd>1,234,567</dd>", html)
+        self.assertNotIn("4711", html)
+        self.assertNotIn("Events received", html)
+
+    def test_limits(self) -> None:
+        """The limits are told in words, with their units."""
+        limits = LimitSettings(created_at_lower_seconds=86400, max_limit=10)
+        text = Page(page_of(Settings(limits=limits))).texts["dd"]
+        for words in (
+            "512,000 bytes",
+            "200 per connection",
+            "at most 10 per filter, 10 unless it says",
+            "400,000 characters per event",
+            "1 day old",
+            "15 minutes in the future",
+        ):
+            self.assertIn(words, text)
+        self.assertIn("any age", Page(page_of(Settings())).texts["dd"])
+
+    def test_nips(self) -> None:
+        """Each supported NIP is linked."""
+        page = Page(page_of(Settings()))
+        links = [str(attrs["href"]) for tag, attrs in page.tags if tag == "a"]
+        for nip in information_of(Settings())["supported_nips"]:
+            self.assertTrue(any(link.endswith(f"/{nip:02}.md") for link in links), nip)
+
+
+class InWordsTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.web.landing.in_words`."""
+
+    def test_units(self) -> None:
+        """Times are told in the largest unit that fits."""
+        for seconds, words in (
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (900, "15 minutes"),
+            (3600, "1 hour"),
+            (86400 * 365, "365 days"),
+        ):
+            self.assertEqual(in_words(seconds), words)
