@@ -21,7 +21,7 @@ from nostrtx.nostr.json import NotJSONError, loads
 #: Longest subscription id, in characters (NIP-01); longer ones are refused.
 MAX_SUBSCRIPTION_ID: Final = 64
 
-#: Longest subscription id that is worth echoing in the refusal, in characters.
+#: Longest id, of an event or a subscription, worth echoing in a refusal, in characters.
 _MAX_ECHO: Final = 256
 
 
@@ -39,7 +39,7 @@ class EventMessage:
     def id(self) -> str | None:
         """The id to answer with; None where the object has none fit to echo."""
         id_ = self.members.get("id")
-        if type(id_) is not str or len(id_) > 64:
+        if type(id_) is not str or len(id_) > _MAX_ECHO:
             return None
         return id_ if _is_text(id_) else None
 
@@ -102,9 +102,7 @@ def _subscription_id(message: list[object]) -> str:
     if type(id_) is not str:
         raise invalid(f"{message[0]} takes a subscription id, a string")
     if len(id_) > _MAX_ECHO:
-        raise invalid(
-            f"a subscription id has at most {MAX_SUBSCRIPTION_ID} characters"
-        )
+        raise invalid(f"a subscription id has at most {MAX_SUBSCRIPTION_ID} characters")
     if not _is_text(id_):
         raise invalid("the subscription id holds half a surrogate pair")
     return id_

@@ -44,10 +44,10 @@ def deleted_addresses(request: Event) -> set[Address]:
             continue
         kind_text, _, rest = tag[1].partition(":")
         pubkey_text, colon, d = rest.partition(":")
-        if not colon or not kind_text.isascii() or not kind_text.isdigit():
+        if not colon or _key(pubkey_text) != request.pubkey:
             continue
-        kind = int(kind_text[:6])
-        if _key(pubkey_text) != request.pubkey or not has_address(kind):
+        kind = _kind(kind_text)
+        if kind is None or not has_address(kind):
             continue
         addresses.add(Address(kind, request.pubkey, d if is_addressable(kind) else ""))
     return addresses
@@ -75,6 +75,13 @@ def may_delete(event: Event) -> set[bytes]:
 def is_deletion_request(event: Event) -> bool:
     """Whether ``event`` asks for deletions (kind 5)."""
     return event.kind == DELETION_REQUEST
+
+
+def _kind(text: str) -> int | None:
+    if len(text) > 5 or not text.isascii() or not text.isdigit():
+        return None
+    kind = int(text)
+    return kind if str(kind) == text else None
 
 
 def _key(text: str) -> bytes | None:

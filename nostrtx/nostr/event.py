@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -210,20 +210,18 @@ def stored_event(raw: bytes) -> Event:
         ValueError: The bytes are not those of an event.
     """
     try:
-        members = loads(raw)
-    except NotJSONError:
-        members = None
-    if type(members) is not dict:
-        raise ValueError("not a stored event")
-    return Event(
-        bytes.fromhex(members["id"]),
-        bytes.fromhex(members["pubkey"]),
-        members["created_at"],
-        members["kind"],
-        members["tags"],
-        bytes.fromhex(members["sig"]),
-        raw,
-    )
+        members: Any = loads(raw)
+        return Event(
+            bytes.fromhex(members["id"]),
+            bytes.fromhex(members["pubkey"]),
+            members["created_at"],
+            members["kind"],
+            members["tags"],
+            bytes.fromhex(members["sig"]),
+            raw,
+        )
+    except (NotJSONError, KeyError, TypeError) as error:
+        raise ValueError("not a stored event") from error
 
 
 def _hex(name: str, text: object, size: int) -> bytes:

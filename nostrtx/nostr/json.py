@@ -39,6 +39,4 @@ def dumps(value: object) -> bytes:
     Raises:
         UnicodeEncodeError: A string holds a lone surrogate.
     """
-    return ujson.dumps(
-        value, ensure_ascii=False, escape_forward_slashes=False
-    ).encode()
+    return ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False).encode()
