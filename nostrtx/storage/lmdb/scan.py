@@ -17,6 +17,7 @@ from nostrtx.nostr.kinds import is_replaceable
 from nostrtx.storage.lmdb.conditions import Conditions
 from nostrtx.storage.lmdb.keys import (
     AFTER_TIES,
+    POSTING_SIZE,
     address_key,
     end_of_postings,
     first_posting,
@@ -134,7 +135,7 @@ class Scan:
                     if others.set_key(prefix + kind_key(kind)):
                         slots.update(others.iternext_dup())
             yield
-        return [get(slot, None, db.slots) for slot in slots]
+        return [get(slot, None, db.slots)[:POSTING_SIZE] for slot in slots]
 
     def _looked_up(self, lookup: Found) -> Found:
         """What was looked up key by key, if it meets the conditions."""

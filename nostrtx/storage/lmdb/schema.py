@@ -12,7 +12,7 @@ kinds         kind                                     postings
 tags          letter, value, kind                      postings, regular kinds
 times         first three bytes of a posting           postings with the full id
 addresses     pubkey, kind, ``d``                      slot
-slots         slot                                     posting of the version
+slots         slot                                     posting; tags are plain
 slot_of       ``seq``                                  slot
 slot_tags     letter, value, kind                      slots, kinds with address
 marks         what was deleted, and by whom            until when

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nostrtx.nostr.kinds import has_address
 from nostrtx.storage.lmdb.conditions import tag_lookup
-from nostrtx.storage.lmdb.keys import kind_key, tag_prefix
+from nostrtx.storage.lmdb.keys import POSTING_SIZE, kind_key, tag_prefix
 from nostrtx.storage.lmdb.postings import KeyPostings, KnownPostings, PostingSource
 from nostrtx.storage.lmdb.snapshot import Pauses, Snapshot
 
@@ -137,7 +137,7 @@ class TagSources:
         ordered = list(slots)
         for at in range(0, len(ordered), _SLOTS_AT_ONCE):
             block = ordered[at : at + _SLOTS_AT_ONCE]
-            postings = [get(slot, None, slots_db) for slot in block]
+            postings = [get(slot, None, slots_db)[:POSTING_SIZE] for slot in block]
             if first or end:
                 postings = [p for p in postings if p >= first and (not end or p < end)]
             postings.sort()

@@ -28,7 +28,9 @@ from nostrtx.nostr.event import (
 )
 from nostrtx.nostr.kinds import has_address, is_addressable
 from nostrtx.storage.lmdb.keys import (
+    KIND,
     LAST,
+    POSTING_SIZE,
     SEQ,
     address_key,
     address_mark,
@@ -42,12 +44,16 @@ from nostrtx.storage.lmdb.keys import (
     time_entry,
 )
 from nostrtx.storage.lmdb.schema import COUNTERS, Databases
+from nostrtx.storage.lmdb.tag_changes import Pairs, is_plain, slot_tags, tag_changes
 
 _DUPLICATE = SaveResult(SaveOutcome.DUPLICATE)
 _SUPERSEDED = SaveResult(SaveOutcome.SUPERSEDED)
 _DELETED = SaveResult(SaveOutcome.DELETED)
 
-_Pairs = list[tuple[bytes, bytes]]
+_Entries = list[tuple[bytes, bytes]]
+
+#: Follow the posting of a version: whether its tags can be compared as text.
+_PLAIN, _NOT_PLAIN = b"\1", b"\0"
 
 
 class EventWriter:
@@ -72,12 +78,12 @@ class EventWriter:
         self._last_slot = int.from_bytes(counters[5:], "big")
         self._new_ids: set[bytes] = set()
         self._new_addresses: set[bytes] = set()
-        self._events: _Pairs = []
-        self._ids: _Pairs = []
-        self._authors: _Pairs = []
-        self._kinds: _Pairs = []
-        self._tags: _Pairs = []
-        self._times: _Pairs = []
+        self._events: _Entries = []
+        self._ids: _Entries = []
+        self._authors: _Entries = []
+        self._kinds: _Entries = []
+        self._tags: _Entries = []
+        self._times: _Entries = []
 
     def save(self, event: Event) -> SaveResult:
         """Save one event by the rules."""
@@ -111,7 +117,7 @@ class EventWriter:
         self._authors.append((pubkey + kind2, posting))
         self._kinds.append((kind2, posting))
         self._times.append((time[:3], time + id_ + rest))
-        expiration = event.expiration
+        expiration = _expiration(event.raw, event)
         if expiration is not None:
             self._txn.put(expiry_key(expiration, seq), posting, db=self._db.expiries)
         if is_deletion_request(event):
@@ -123,10 +129,11 @@ class EventWriter:
         self._flush()
         db = self._db
         seq = posting[SEQ]
-        event = stored_event(self._get(seq, db=db.events))
+        raw = self._get(seq, db=db.events)
+        event = stored_event(raw)
         if has_address(event.kind):
             slot = self._get(seq, db=db.slot_of)
-            self._change_slot_tags(slot, event, _slot_tags(event), set())
+            self._change_slot_tags(slot, event, slot_tags(event), set())
             self._txn.delete(slot, db=db.slots)
             d = d_value(event.tags) if is_addressable(event.kind) else ""
             address = address_key(event.pubkey, event.kind, d)
@@ -137,7 +144,7 @@ class EventWriter:
             for letter, value in indexed_tags(event):
                 if delete.set_key_dup(tag_prefix(letter, value) + kind2, posting):
                     delete.delete()
-        self._forget(event, posting)
+        self._forget(raw, event.pubkey, posting)
 
     def remove_expired(self, now: float, most: int) -> int:
         """Remove at most ``most`` events that have expired by ``now``; how many."""
@@ -206,23 +213,24 @@ class EventWriter:
         db = self._db
         put = self._txn.put
         slot = self._get(address, db=db.addresses)
-        old_tags: set[tuple[str, str]] = set()
+        plain = _PLAIN if is_plain(event) else _NOT_PLAIN
         if slot is None:
             self._last_slot += 1
             slot = number(self._last_slot)
             put(address, slot, db=db.addresses)
+            self._change_slot_tags(slot, event, set(), slot_tags(event))
         else:
-            old_posting = self._get(slot, db=db.slots)
+            old = self._get(slot, db=db.slots)
+            old_posting, old_plain = old[:POSTING_SIZE], old[POSTING_SIZE:]
             raw = self._get(old_posting[SEQ], db=db.events)
             old_id = bytes.fromhex(str(raw[RAW_ID], "ascii"))
             if not supersedes(event, created_at_of(old_posting), old_id):
                 return False
-            old = stored_event(raw)
-            old_tags = _slot_tags(old)
-            self._forget(old, old_posting)
+            are_plain = plain == old_plain == _PLAIN
+            self._change_slot_tags(slot, event, *tag_changes(raw, event, are_plain))
+            self._forget(raw, event.pubkey, old_posting)
         self._new_addresses.add(address)
-        self._change_slot_tags(slot, event, old_tags, _slot_tags(event))
-        put(slot, posting, db=db.slots)
+        put(slot, posting + plain, db=db.slots)
         put(posting[SEQ], slot, db=db.slot_of)
         return True
 
@@ -230,37 +238,38 @@ class EventWriter:
         self,
         slot: bytes,
         event: Event,
-        old: set[tuple[str, str]],
-        new: set[tuple[str, str]],
+        removed: Pairs,
+        added: Pairs,
     ) -> None:
-        """Turn the tags of ``slot`` from ``old`` into ``new``, both of one address."""
+        """Change what leads to ``slot``; ``event`` is a version of its address."""
         kind2 = kind_key(event.kind)
         pubkey = event.pubkey
         cursor = self._txn.cursor(self._db.slot_tags)
-        for pair in old - new:
+        for pair in removed:
             if cursor.set_key_dup(_slot_tag_prefix(pair, pubkey) + kind2, slot):
                 cursor.delete()
-        fresh = [(_slot_tag_prefix(pair, pubkey) + kind2, slot) for pair in new - old]
+        fresh = [(_slot_tag_prefix(pair, pubkey) + kind2, slot) for pair in added]
         if fresh:
             fresh.sort()
             cursor.putmulti(fresh)
 
-    def _forget(self, event: Event, posting: bytes) -> None:
+    def _forget(self, raw: bytes, pubkey: bytes, posting: bytes) -> None:
         """Take a written event out of all indexes but those of tags and addresses."""
         db = self._db
         delete = self._txn.delete
         seq = posting[SEQ]
-        kind2 = kind_key(event.kind)
+        kind2 = posting[KIND]
+        id_ = bytes.fromhex(str(raw[RAW_ID], "ascii"))
         delete(seq, db=db.events)
-        delete(event.id, db=db.ids)
-        delete(event.pubkey + kind2, posting, db=db.authors)
+        delete(id_, db=db.ids)
+        delete(pubkey + kind2, posting, db=db.authors)
         delete(kind2, posting, db=db.kinds)
-        key, value = time_entry(posting, event.id)
+        key, value = time_entry(posting, id_)
         delete(key, value, db=db.times)
-        if has_address(event.kind):
-            delete(seq, db=db.slot_of)
-        if event.expiration is not None:
-            delete(expiry_key(event.expiration, seq), db=db.expiries)
+        delete(seq, db=db.slot_of)
+        expiration = _expiration(raw)
+        if expiration is not None:
+            delete(expiry_key(expiration, seq), db=db.expiries)
 
     def _delete_named(self, request: Event) -> None:
         """Remove what ``request`` names, and keep it from coming back."""
@@ -282,7 +291,7 @@ class EventWriter:
                 put(address_mark(key), until, db=db.marks)
             slot = self._get(key, db=db.addresses)
             if slot is not None:
-                posting = self._get(slot, db=db.slots)
+                posting = self._get(slot, db=db.slots)[:POSTING_SIZE]
                 if created_at_of(posting) <= request.created_at:
                     self.remove(posting)
 
@@ -291,20 +300,13 @@ class EventWriter:
         return request.pubkey in may_delete(event)
 
 
-def _slot_tags(event: Event) -> set[tuple[str, str]]:
-    """
-    The pairs under which the tags of an event with an address are found.
-
-    An address names only the first ``d``; the others stand under an empty letter, so
-    that who asks for an author's ``d`` finds them as well.
-    """
-    pairs = indexed_tags(event)
-    if is_addressable(event.kind):
-        d = d_value(event.tags)
-        pairs |= {("", value) for name, value in pairs if name == "d" and value != d}
-    return pairs
-
-
 def _slot_tag_prefix(pair: tuple[str, str], pubkey: bytes) -> bytes:
-    letter, value = pair
-    return tag_prefix(letter, value) if letter else other_d_prefix(pubkey, value)
+    name, value = pair
+    return tag_prefix(name, value) if name else other_d_prefix(pubkey, value)
+
+
+def _expiration(raw: bytes, event: Event | None = None) -> int | None:
+    """When the event ``raw`` expires; mostly it is quick to see that it does not."""
+    if b'"expiration"' not in raw:
+        return None
+    return (stored_event(raw) if event is None else event).expiration
