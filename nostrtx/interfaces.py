@@ -77,6 +77,24 @@ class Page:
     done: bool
 
 
+class IScreen(Interface):
+    """What one reader may not see of a store's answers; asked for every event."""
+
+    kinds: frozenset[int] | None = Attribute(
+        """
+        The kinds of which some events are hidden; None if any may be. Events of
+        other kinds are shown without asking.
+        """
+    )
+
+    hides_all: bool = Attribute(
+        """Whether all events of those kinds are hidden, so that none need be read."""
+    )
+
+    def may_read(raw: bytes) -> bool:
+        """Whether the reader may see the event with this :attr:`Event.raw`."""
+
+
 class IStoredQuery(Interface):
     """
     One running query over one snapshot of the store.
@@ -149,17 +167,27 @@ class IEventStore(Interface):
             :class:`StoreError` if nothing was stored.
         """
 
-    def query(filters: Sequence[Filter], now: float) -> IStoredQuery:
+    def query(
+        filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> IStoredQuery:
         """
         Begin to answer ``filters`` from the store as it is at this moment.
 
         Args:
             filters: Each with its ``limit`` set; None means no limit.
             now: Seconds since 1970; events that expire by then are left out.
+            screen: Hides events from the reader; what it hides is left out and
+                does not use up a limit. None hides nothing.
         """
 
-    def count(filters: Sequence[Filter], now: float) -> Deferred[int]:
-        """How many events match at least one of ``filters``; limits do not apply."""
+    def count(
+        filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> Deferred[int]:
+        """
+        How many events match at least one of ``filters``; limits do not apply.
+
+        What has expired by ``now``, and what ``screen`` hides, is not counted.
+        """
 
     def delete_expired(now: float) -> Deferred[int]:
         """

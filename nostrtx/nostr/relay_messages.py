@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.nostr.test_relay_messages -*-
 """
-What a relay says: EVENT, OK, EOSE, CLOSED, NOTICE (NIP-01, "from relay to client").
+What a relay says: EVENT, OK, EOSE, CLOSED, NOTICE (NIP-01), AUTH, COUNT, NEG-….
 
 Each function gives the UTF-8 text of one WebSocket message. Subscription ids go in
 as JSON, so that one is escaped once per subscription and not once per message.
@@ -28,6 +28,11 @@ def ok(id_: str, accepted: bool, reason: str) -> bytes:
 def eose(subscription_json: bytes) -> bytes:
     """All stored events have been sent."""
     return b'["EOSE",%b]' % subscription_json
+
+
+def auth(challenge: str) -> bytes:
+    """What a client is to sign to prove who it is (NIP-42)."""
+    return dumps(["AUTH", challenge])
 
 
 def closed(subscription_json: bytes, reason: str) -> bytes:

@@ -2,21 +2,117 @@
 """
 Who may read an event: the one predicate that every way out asks.
 
+Private events go to their parties only, once these have proved who they are
+(NIP-42): direct messages to author and recipients (NIP-04), gift wraps to their
+recipients (NIP-59). It holds for stored events, live ones, counts, reconciliation
+and search alike, and for each event at the moment it would be sent.
+
 Deleted and superseded events are not in the store, and the store leaves out what
-has expired by the time of a query; this decides the rest.
+has expired by the time of a query.
 """
 
 from __future__ import annotations
 
-from nostrtx.nostr.event import Event
+from collections.abc import Collection, Iterable, Sequence
+
+from zope.interface import implementer
+
+from nostrtx.interfaces import IScreen
+from nostrtx.nostr.event import Event, stored_event
+from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import NEVER_SERVED
 
 
-def may_read(event: Event, now: float) -> bool:
+class Visibility:
     """
-    Whether ``event`` may be sent to a client at the time ``now``.
+    The predicate, with what the operator has set.
 
-    Authentication events (NIP-42, NIP-98) speak to one server and are never passed
-    on; an expired event (NIP-40) is sent to nobody.
+    Args:
+        private_kinds: Kinds that only the author and those named in ``p`` tags may
+            read.
     """
-    return event.kind not in NEVER_SERVED and not event.is_expired(now)
+
+    def __init__(self, private_kinds: Iterable[int]) -> None:
+        self.private_kinds = frozenset(private_kinds)
+
+    def may_read(self, event: Event, readers: Collection[bytes], now: float) -> bool:
+        """
+        Whether ``event`` may be sent to a client at the time ``now``.
+
+        Authentication events (NIP-42, NIP-98) speak to one server and are never
+        passed on; an expired event (NIP-40) is sent to nobody.
+
+        Args:
+            event: Any event.
+            readers: The pubkeys that the client has proved to own.
+            now: Seconds since 1970.
+        """
+        kind = event.kind
+        if kind in NEVER_SERVED or event.is_expired(now):
+            return False
+        return kind not in self.private_kinds or _is_party(event, readers)
+
+    def screen(self, readers: Collection[bytes]) -> IScreen | None:
+        """What a store is to hide from a client that owns the keys ``readers``."""
+        if not self.private_kinds:
+            return None
+        return _Screen(self.private_kinds, readers)
+
+    def asks_only_private(self, filters: Sequence[Filter]) -> bool:
+        """Whether the filters name kinds, and all of them private ones."""
+        private = self.private_kinds
+        return all(one.kinds and private.issuperset(one.kinds) for one in filters)
+
+    def may_match_private(self, filters: Sequence[Filter]) -> bool:
+        """Whether a private event could match one of the filters."""
+        private = self.private_kinds
+        return bool(private) and any(
+            one.kinds is None or not private.isdisjoint(one.kinds) for one in filters
+        )
+
+    def asks_for_others(
+        self, filters: Sequence[Filter], readers: Collection[bytes]
+    ) -> bool:
+        """Whether every filter names parties, and ``readers`` is among none."""
+        owned = {reader.hex() for reader in readers}
+        return all(_names_only_others(one, readers, owned) for one in filters)
+
+
+@implementer(IScreen)
+class _Screen:
+    """Hides private events from whoever is not a party to them."""
+
+    __slots__ = ("_readers", "hides_all", "kinds")
+
+    def __init__(self, kinds: frozenset[int], readers: Collection[bytes]) -> None:
+        self.kinds = kinds
+        self.hides_all = not readers
+        self._readers = readers
+
+    def may_read(self, raw: bytes) -> bool:
+        """Whether one of the readers is a party to the event."""
+        return _is_party(stored_event(raw), self._readers)
+
+
+def _is_party(event: Event, readers: Collection[bytes]) -> bool:
+    """Whether one of ``readers`` wrote the event or is named in a ``p`` tag."""
+    if not readers:
+        return False
+    if event.pubkey in readers:
+        return True
+    owned = {reader.hex() for reader in readers}
+    return any(
+        tag[0] == "p" and len(tag) > 1 and tag[1] in owned for tag in event.tags
+    )
+
+
+def _names_only_others(
+    one: Filter, readers: Collection[bytes], owned: Collection[str]
+) -> bool:
+    recipients = next((values for letter, values in one.tags if letter == "p"), None)
+    if recipients is None and one.authors is None:
+        return False
+    return not (
+        any(recipient in owned for recipient in recipients or ())
+        or any(author in readers for author in one.authors or ())
+    )

@@ -54,17 +54,21 @@ class MemoryEventStore:
         """Save events by the rules, in the order given."""
         return succeed([self._save(event) for event in events])
 
-    def query(self, filters: Sequence[Filter], now: float) -> IStoredQuery:
+    def query(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> IStoredQuery:
         """Begin to answer ``filters`` from the events of this moment."""
-        return _StoredQuery(_answer(self._ordered[:], filters, now), self._last_seq)
+        shown = _shown(self._ordered[:], now, screen)
+        return _StoredQuery(_answer(shown, filters), self._last_seq)
 
-    def count(self, filters: Sequence[Filter], now: float) -> Deferred[int]:
+    def count(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> Deferred[int]:
         """How many events match at least one of ``filters``."""
         return succeed(
             sum(
                 any(filter_.matches(event) for filter_ in filters)
-                for event in self._ordered
-                if not event.is_expired(now)
+                for event in _shown(self._ordered, now, screen)
             )
         )
 
@@ -151,9 +155,20 @@ class _StoredQuery:
         self._next = None
 
 
-def _answer(
-    events: Iterable[Event], filters: Sequence[Filter], now: float
-) -> Iterator[bytes]:
+def _shown(
+    events: Iterable[Event], now: float, screen: IScreen | None
+) -> Iterator[Event]:
+    """The events that have not expired and that ``screen`` does not hide."""
+    for event in events:
+        if event.is_expired(now):
+            continue
+        if screen is not None and (screen.kinds is None or event.kind in screen.kinds):
+            if screen.hides_all or not screen.may_read(event.raw):
+                continue
+        yield event
+
+
+def _answer(events: Iterable[Event], filters: Sequence[Filter]) -> Iterator[bytes]:
     """The ``raw`` of ``events`` that are among the newest of at least one filter."""
     asked = [filter_ for filter_ in filters if not filter_.matches_nothing]
     # What is left of each filter's limit; a filter without one never gets to 0.
@@ -161,8 +176,6 @@ def _answer(
     for event in events:
         if not any(room):
             return
-        if event.is_expired(now):
-            continue
         wanted = False
         for at, filter_ in enumerate(asked):
             if room[at] and filter_.matches(event):

@@ -1,0 +1,176 @@
+# -*- test-case-name: tests.relay.test_session_auth -*-
+"""
+Who a client has proved to be (NIP-42).
+
+A client is sent one challenge for its connection, when there is a reason, and may
+sign it with any number of keys, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from nostrtx.config import AuthSettings
+from nostrtx.interfaces import IClient
+from nostrtx.nostr.authentication import check_authentication
+from nostrtx.nostr.client_messages import AuthMessage
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.event import Event, parse_event
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.kinds import REQUEST_TO_VANISH
+from nostrtx.nostr.protection import is_protected, reposts_protected
+from nostrtx.nostr.relay_messages import auth, notice, ok
+from nostrtx.relay.visibility import Visibility
+
+_NOBODY: Final[frozenset[bytes]] = frozenset()
+
+
+class AuthRules:
+    """
+    When authentication is asked for, and how it is checked.
+
+    Args:
+        settings: ``[auth]``.
+        urls: The URLs by which clients may know this relay.
+        visibility: Says which events are private.
+        clock: Wall-clock time.
+        random_bytes: Makes challenges.
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        urls: Callable[[], Sequence[str]],
+        visibility: Visibility,
+        clock: IReactorTime,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.visibility = visibility
+        self.must_read = settings.required in ("read", "both")
+        self.must_write = settings.required in ("write", "both")
+        self.write_kinds = frozenset(settings.write_kinds)
+        self.open_kinds = frozenset(settings.open_kinds)
+        self.max_pubkeys = settings.max_pubkeys
+        self.urls = urls
+        self.clock = clock
+        self.random_bytes = random_bytes
+
+
+class SessionAuth:
+    """
+    The authentication of one connection.
+
+    Args:
+        client: Gets challenges and answers.
+        rules: When and how.
+
+    Attributes:
+        pubkeys: The keys that the client has proved to own.
+    """
+
+    __slots__ = ("_challenge", "_client", "_rules", "pubkeys")
+
+    def __init__(self, client: IClient, rules: AuthRules) -> None:
+        self._client = client
+        self._rules = rules
+        self._challenge = ""
+        self.pubkeys = _NOBODY
+
+    def challenge(self) -> None:
+        """Send the challenge, unless the client has it."""
+        if not self._challenge:
+            self._challenge = self._rules.random_bytes(16).hex()
+            self._client.send(auth(self._challenge))
+
+    def authenticate(self, message: AuthMessage) -> None:
+        """Take up an AUTH; its answer is an OK."""
+        try:
+            event = parse_event(message.members)
+            self._check(event)
+        except Rejected as refusal:
+            id_ = message.id
+            reason = refusal.reason
+            self._client.send(notice(reason) if id_ is None else ok(id_, False, reason))
+            return
+        self.pubkeys |= {event.pubkey}
+        self._client.send(ok(event.id.hex(), True, ""))
+
+    def check_event(self, event: Event) -> None:
+        """
+        Refuse an event that this client may not publish.
+
+        Its signature is good. A request to vanish is taken from anybody.
+
+        Raises:
+            Rejected: ``auth-required:`` after the challenge was sent,
+                ``restricted:`` or ``blocked:``.
+        """
+        kind = event.kind
+        if kind == REQUEST_TO_VANISH:
+            return
+        rules = self._rules
+        if (
+            not self.pubkeys
+            and (rules.must_write or kind in rules.write_kinds)
+            and kind not in rules.open_kinds
+        ):
+            raise self._required("to publish here")
+        if is_protected(event):
+            if not self.pubkeys:
+                raise self._required("this event may only be published by its author")
+            if event.pubkey not in self.pubkeys:
+                raise Rejected(
+                    ReasonPrefix.RESTRICTED,
+                    "this event may only be published by its author",
+                )
+        if kind in (6, 16) and reposts_protected(event):
+            raise Rejected(ReasonPrefix.BLOCKED, "reposts of protected events are not taken")
+
+    def check_filters(self, filters: Sequence[Filter]) -> None:
+        """
+        Refuse filters that this client may not ask, of whatever verb.
+
+        Sends the challenge if authentication would show more.
+
+        Raises:
+            Rejected: ``auth-required:`` after the challenge was sent, or
+                ``restricted:``.
+        """
+        rules = self._rules
+        visibility = rules.visibility
+        if not self.pubkeys:
+            if rules.must_read and not self._asks_only_open(filters):
+                raise self._required("to read here")
+            if visibility.asks_only_private(filters):
+                raise self._required("private events go to their parties only")
+            if visibility.may_match_private(filters):
+                self.challenge()
+        elif visibility.asks_only_private(filters) and visibility.asks_for_others(
+            filters, self.pubkeys
+        ):
+            raise Rejected(
+                ReasonPrefix.RESTRICTED, "private events go to their parties only"
+            )
+
+    def _asks_only_open(self, filters: Sequence[Filter]) -> bool:
+        return all(
+            one.kinds and self._rules.open_kinds.issuperset(one.kinds)
+            for one in filters
+        )
+
+    def _required(self, why: str) -> Rejected:
+        self.challenge()
+        return Rejected(ReasonPrefix.AUTH_REQUIRED, why)
+
+    def _check(self, event: Event) -> None:
+        rules = self._rules
+        challenges = (self._challenge,) if self._challenge else ()
+        check_authentication(event, challenges, rules.urls(), rules.clock.seconds())
+        if len(self.pubkeys) >= rules.max_pubkeys and event.pubkey not in self.pubkeys:
+            raise Rejected(
+                ReasonPrefix.RESTRICTED,
+                f"at most {rules.max_pubkeys} keys for one connection",
+            )
