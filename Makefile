@@ -23,12 +23,12 @@ CLIENTS_READY := $(CLIENTS)/node_modules/.ready
 define debian_packages
 if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	echo "Installing $(1) ..."; \
-	export DEBIAN_FRONTEND=noninteractive; \
+	log=$$(mktemp); export DEBIAN_FRONTEND=noninteractive; \
 	{ apt-get install -y -qq --no-install-recommends $(1) || \
 		{ apt-get update -qq && \
 		  apt-get install -y -qq --no-install-recommends $(1); }; } \
-		>/tmp/nostrtx-apt.log 2>&1 </dev/null || \
-		{ cat /tmp/nostrtx-apt.log >&2; exit 1; }; \
+		>"$$log" 2>&1 </dev/null || { cat "$$log" >&2; exit 1; }; \
+	rm -f "$$log"; \
 else \
 	echo "Please install: $(1)   (on Debian: apt-get install $(1))" >&2; $(2); \
 fi

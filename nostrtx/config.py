@@ -159,11 +159,11 @@ class TimingSettings:
             for as long again is cut off. 0 turns pings off.
         query_slice_seconds: How long stored queries run before the relay turns to
             other clients.
-        query_budget_seconds: How long all scanning for one REQ may take; after
-            that it is closed with what was found.
+        query_budget_seconds: How long the store may work for one REQ, all slices
+            together; after that it is closed with what was sent.
         expiry_sweep_seconds: How often expired events are removed from the store.
-        shutdown_seconds: How long stopping may wait for clients to take what is
-            queued for them.
+        shutdown_seconds: How long stopping may wait for events under way to be
+            saved, and then for clients to take what is queued for them.
     """
 
     handshake_seconds: float = attrs.field(default=10.0, validator=_positive)
@@ -190,6 +190,19 @@ class IngestSettings:
 
 
 @attrs.frozen
+class LogSettings:
+    """
+    ``[log]``: what is written to twistd's log besides changes of state and faults.
+
+    Attributes:
+        connections: Whether every connection that ends gets a line: how long it
+            lasted, what went in and out, why it ended. Never the address.
+    """
+
+    connections: bool = False
+
+
+@attrs.frozen
 class Settings:
     """All settings, one attribute per table of the TOML file."""
 
@@ -199,6 +212,7 @@ class Settings:
     limits: LimitSettings = LimitSettings()
     timing: TimingSettings = TimingSettings()
     ingest: IngestSettings = IngestSettings()
+    log: LogSettings = LogSettings()
 
 
 _TABLES: Final[dict[str, Any]] = {
@@ -210,6 +224,7 @@ _FORMS: Final[dict[Any, str]] = {
     str: "a string",
     int: "an integer",
     float: "a number",
+    bool: "true or false",
     tuple[str, ...]: "an array of strings",
 }
 

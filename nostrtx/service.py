@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
@@ -183,8 +183,12 @@ class ListenerService(Service):
             closing = port.stopListening()
             if closing is not None:
                 await closing
-        await self._relay.drain()
-        await self._websockets.shut_down(self._settings.timing.shutdown_seconds)
+        seconds = self._settings.timing.shutdown_seconds
+        try:
+            await self._relay.drain().addTimeout(seconds, self._reactor)
+        except TimeoutError:
+            self._log.warn("Events under way were not saved in {s} s.", s=seconds)
+        await self._websockets.shut_down(seconds)
 
     def _listening(self, port: IListeningPort) -> None:
         self._ports.append(port)

@@ -93,7 +93,7 @@ class EpollTurns(_Turns):
         # The calls may have scheduled others: what the reactor found is out of date.
         if self.end():
             timeout = 0
-        elif timeout:
+        elif timeout != 0:
             timeout = reactor.timeout()
         selectables = self._selectables
         try:

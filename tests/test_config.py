@@ -248,6 +248,8 @@ class DocumentationTests(SynchronousTestCase):
             for name, default in members.items():
                 if isinstance(default, str):
                     default = f'"{default}"'
+                elif isinstance(default, bool):
+                    default = str(default).lower()
                 elif isinstance(default, tuple):
                     default = f'["{default[0]}"]'
                 self.assertIn(f"| `{name}` | `{default}` |", text)

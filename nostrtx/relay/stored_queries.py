@@ -111,7 +111,7 @@ class StoredQueries:
         page: Page | Deferred[Page],
         spent: float,
     ) -> None:
-        """Send the rest, a page a turn; ``spent`` is the time without a result."""
+        """Send the rest, a page a turn; ``spent`` is the time it has used so far."""
         client = subscription.client
         try:
             while True:
@@ -119,7 +119,6 @@ class StoredQueries:
                     page = await page
                 if page.events:
                     self._send(subscription, page.events)
-                    spent = 0.0
                 if page.done:
                     break
                 if spent > self._timing.query_budget_seconds:

@@ -171,7 +171,9 @@ class RelayWebSocketProtocol(RestingProtocol):
         waiting, self._ready = self._ready, None
         for ready in waiting or ():
             ready.errback(CancelledError())
-        self._log.debug(
+        if not factory.logs_connections:
+            return
+        self._log.info(
             "Connection {number} ended after {seconds:.1f} s: {messages_in} messages"
             " ({bytes_in} bytes) in, {messages_out} messages ({bytes_out} bytes) out,"
             " code {code}. {why}",

@@ -41,7 +41,8 @@ cursor:pointer}
 :focus-visible{outline:3px solid var(--mark);outline-offset:2px}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));
 gap:.8rem;margin:0}
-.facts div{padding:.8rem 1rem;display:flex;flex-direction:column-reverse}
+.facts div{padding:.8rem 1rem;display:flex;flex-direction:column-reverse;
+justify-content:flex-end}
 .facts dd{margin:0;font-size:1.7rem;font-weight:650;
 font-variant-numeric:tabular-nums}
 .facts dt{color:var(--soft);font-size:.9rem}
@@ -106,7 +107,7 @@ def _limits_in_words(settings: Settings) -> list[tuple[str, str]]:
         (
             "Stored events",
             f"at most {limits.max_limit:,} per filter, "
-            f"{min(limits.default_limit, limits.max_limit):,} unless it says",
+            f"{min(limits.default_limit, limits.max_limit):,} if it states none",
         ),
         ("Tags", f"{limits.max_event_tags:,} per event"),
         ("Content", f"{_counted(limits.max_content_length, 'character')} per event"),

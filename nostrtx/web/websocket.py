@@ -37,6 +37,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         slow_readers: How many connections were cut off because the client did not
             read.
         max_outbound_bytes: What may be unsent for one connection.
+        logs_connections: Whether connections that end get a line in the log.
         protocol: Of its connections, without the settings.
         native_extensions: Whether Autobahn has its own.
     """
@@ -64,6 +65,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         self.clock = clock
         self.max_outbound_bytes = limits.max_outbound_bytes
         self.slow_readers = 0
+        self.logs_connections = settings.log.connections
         self.numbers = count(1)
         self.sweep = ConnectionSweep(clock, settings.timing.ping_seconds)
         self._turns = turns

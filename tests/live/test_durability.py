@@ -114,8 +114,9 @@ class KillTests(LiveTestCase):
             wanted: dict[str, Any] = {"kinds": [kind], "authors": [pubkey]}
             if kind >= 30000:
                 wanted["#d"] = [d]
-            (current,) = await client.query(wanted)
-            self.assertGreater(rank(current), rank(lost), f"lost: {lost}")
+            current = await client.query(wanted)
+            self.assertEqual(len(current), 1, f"lost: {lost}")
+            self.assertGreater(rank(current[0]), rank(lost), f"lost: {lost}")
 
 
 class _Room(Protocol):

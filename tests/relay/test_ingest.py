@@ -443,7 +443,7 @@ class RefusedTests(IngestTestCase):
     def test_no_id(self) -> None:
         """Without an id to answer with, the client hears one NOTICE."""
         good = members_of(signed_event())
-        for id_ in (None, 5, "\ud800", "a" * 65):
+        for id_ in (None, 5, "\ud800", "a" * 257):
             self.ingest.submit(EventMessage({**good, "id": id_}), self.client)
             self.turns.settle()
             ((verb, text),) = self.client.heard()

@@ -249,6 +249,14 @@ class BudgetTests(StoredQueriesTestCase):
         # Seven times 0.3 s are the first to exceed 2 s.
         self.assertAlmostEqual(self.under_test.clock.seconds() - NOW, 7 * 0.3, 3)
 
+    def test_finding_is_no_excuse(self) -> None:
+        """The budget is for all slices together, whether they find events or not."""
+        self.store.page_events = 1
+        self.store.page_seconds = 0.5
+        self.ask()
+        self.turns.settle()
+        self.assertEqual(self.client.heard()[-1][0], "CLOSED")
+
     def test_time_of_others_is_not_counted(self) -> None:
         """Waiting, for other queries or for the client, costs no budget."""
         self.store.page_events = 1

@@ -146,6 +146,16 @@ class SubscriptionIndexTests(SynchronousTestCase):
         self.assertEqual(list(index.matching(make_event(kind=30023))), [1])
         self.assertEqual(list(index.matching(make_event(kind=1))), [])
 
+    def test_tag_and_kinds(self) -> None:
+        """The commonest filter of clients, replies of some kinds, asks for both."""
+        index: SubscriptionIndex[int] = SubscriptionIndex()
+        index.add(1, [Filter(kinds=(1, 7), tags=(("t", ("a",)),))])
+        tags = [["t", "a"]]
+        for kind, found in ((1, [1]), (7, [1]), (6, [])):
+            event = make_event(kind=kind, tags=tags)
+            self.assertEqual(list(index.matching(event)), found)
+        self.assertEqual(list(index.matching(make_event(kind=1))), [])
+
     def test_long_lists(self) -> None:
         """Conditions with very many values are checked, too."""
         index: SubscriptionIndex[int] = SubscriptionIndex()

@@ -324,15 +324,7 @@ class OrderTests(StoreCase):
         ):
             found = [event.raw for event in events if filter_.matches(event)]
             for limit in (0, 1, 2, 3, 5, 7, 18, 19, len(found), 1000, 2**64):
-                limited = Filter(
-                    filter_.ids,
-                    filter_.authors,
-                    filter_.kinds,
-                    filter_.tags,
-                    filter_.since,
-                    filter_.until,
-                    limit,
-                )
+                limited = filter_.with_limit(limit)
                 self.assertEqual(self.answer(limited), found[:limit], limited)
                 self.assertEqual(self.count(limited), len(found), limited)
 
@@ -397,11 +389,5 @@ class OrderTests(StoreCase):
             self.assertEqual(self.answer(filter_), found)
             self.assertEqual(self.count(filter_), len(found))
             for limit in (1, 10, 100):
-                limited = Filter(
-                    filter_.ids,
-                    filter_.authors,
-                    filter_.kinds,
-                    filter_.tags,
-                    limit=limit,
-                )
+                limited = filter_.with_limit(limit)
                 self.assertEqual(self.answer(limited), found[:limit])

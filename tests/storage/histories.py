@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from random import Random
 from typing import Final, TypeVar
 
 import attrs
@@ -146,6 +147,47 @@ def histories(draw: st.DrawFn) -> list[Step]:
     return steps
 
 
+def long_history(random: Random, size: int) -> list[Step]:
+    """
+    Many events in some large batches, more than indexes are read in one piece.
+
+    Args:
+        random: Where chance comes from.
+        size: About how many events.
+    """
+    authors = [*_FEW * 8, *AUTHORS]
+    times = [NOW - random.randrange(size // 20) for _ in range(size // 5)]
+    keys = [key.hex() for key in AUTHORS[:12]]
+    events: list[Event] = []
+    while len(events) < size:
+        tags = [
+            random.choice(
+                [
+                    ["t", random.choice(_T_VALUES)],
+                    ["t", "a"],
+                    ["T", random.choice("ab")],
+                    ["p", random.choice(keys)],
+                    ["d", str(random.randrange(size // 50))],
+                    ["expiration", str(NOW + random.randrange(30))],
+                ]
+            )
+            for _ in range(random.randrange(4))
+        ]
+        kind = random.choice([1, 1, 1, 7, 7, 0, 3, 1059, 10002, 30000, 30023, 30023])
+        event = _event(random.choice(authors), random.choice(times), kind, tags)
+        events.append(event)
+        if random.random() < 0.02:
+            target = random.choice(events)
+            events.append(_event(target.pubkey, NOW, 5, [["e", target.id.hex()]]))
+    steps: list[Step] = []
+    while events:
+        batch = random.choice([7, 100, 1000])
+        steps.append(tuple(events[:batch]))
+        del events[:batch]
+    steps.insert(len(steps) // 2, Sweep(NOW + 5))
+    return steps
+
+
 def events_of(steps: Sequence[Step]) -> list[Event]:
     """All events of a history."""
     return [event for step in steps if not isinstance(step, Sweep) for event in step]
@@ -168,10 +210,12 @@ _conditions: Final = st.one_of(
     st.tuples(st.sampled_from("pe"), st.just(tuple(key.hex() for key in AUTHORS))),
 )
 
-_limits: Final = st.sampled_from([None, None, 0, 1, 1, 2, 3, 5, 10, 1000])
+_LIMITS: Final = (None, None, 0, 1, 1, 2, 3, 5, 10, 1000)
 
 
-def filters(events: Sequence[Event]) -> st.SearchStrategy[Filter]:
+def filters(
+    events: Sequence[Event], limits: Sequence[int | None] = _LIMITS
+) -> st.SearchStrategy[Filter]:
     """Filters of all forms, most of which find some of ``events``."""
     ids = [event.id for event in events]
     return st.builds(
@@ -203,5 +247,5 @@ def filters(events: Sequence[Event]) -> st.SearchStrategy[Filter]:
         ),
         since=_maybe(_time() | st.sampled_from([-1, 2**41, 2**64])),
         until=_maybe(_time() | st.sampled_from([-1, 2**41, 2**64])),
-        limit=_limits,
+        limit=st.sampled_from(limits),
     )

@@ -11,8 +11,10 @@ import os
 import tempfile
 from collections.abc import Sequence
 from math import inf
+from random import Random
 from typing import TypeVar
 
+import attrs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -23,7 +25,14 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import NOW
-from tests.storage.histories import Step, Sweep, events_of, filters, histories
+from tests.storage.histories import (
+    Step,
+    Sweep,
+    events_of,
+    filters,
+    histories,
+    long_history,
+)
 from tests.storage.waiting_reactor import WaitingReactor
 
 _T = TypeVar("_T")
@@ -155,6 +164,31 @@ class EquivalenceTests(SynchronousTestCase):
                 self._compare(pair, [Filter()], 0, ())
             finally:
                 pair.close()
+
+    @settings(_SETTINGS, max_examples=max(2, _SETTINGS.max_examples // 50))
+    @given(st.data())
+    def test_same_answers_from_many(self, data: st.DataObject) -> None:
+        """It is so as well where lists are long and are read in pieces."""
+        random = Random(data.draw(st.integers(0, 2**32), label="seed"))
+        steps = long_history(random, data.draw(st.sampled_from([400, 2500])))
+        asked = filters(events_of(steps)[::50], (None, 1, 3, 20, 100, 500))
+        with tempfile.TemporaryDirectory() as directory:
+            pair = _Pair(directory)
+            try:
+                self._take(pair, steps)
+                for _ in range(40):
+                    many = data.draw(st.lists(asked, min_size=1, max_size=2))
+                    for since, until in ((None, None), self._span(random)):
+                        spans = [
+                            attrs.evolve(one, since=since, until=until) for one in many
+                        ]
+                        self._compare(pair, spans, NOW + 9, [(50_000, inf)])
+            finally:
+                pair.close()
+
+    def _span(self, random: Random) -> tuple[int | None, int | None]:
+        since, until = sorted(NOW - random.randrange(-1, 130) for _ in range(2))
+        return random.choice([(since, until), (since, None), (None, until)])
 
     def _stores(self, pair: _Pair) -> tuple[IEventStore, IEventStore]:
         return pair.expected, pair.actual

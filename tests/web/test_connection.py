@@ -367,7 +367,9 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(self.edge.websockets.connection_count, 0)
 
     def test_logged(self) -> None:
-        """One line tells of a connection's life, and does not name its address."""
+        """A line tells of a connection's life if that is set, never its address."""
+        self.assertFalse(self.edge.websockets.logs_connections)
+        self.edge.websockets.logs_connections = True
         self.connection.dataReceived(client_frame(b"[1]"))
         self.connection.send(b"[2]")
         self.edge.clock.advance(3)

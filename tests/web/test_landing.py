@@ -135,7 +135,7 @@ class LandingPageTests(SynchronousTestCase):
         for words in (
             "512,000 bytes",
             "200 per connection",
-            "at most 10 per filter, 10 unless it says",
+            "at most 10 per filter, 10 if it states none",
             "400,000 characters per event",
             "1 day old",
             "15 minutes in the future",

@@ -1,0 +1,89 @@
+"""Tests for :mod:`nostrtx.interfaces`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs.exceptions import FrozenInstanceError
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import Interface
+from zope.interface.interface import InterfaceClass, Method
+from zope.interface.verify import verifyClass
+
+from nostrtx import interfaces
+from nostrtx.interfaces import (
+    IClient,
+    IClientSession,
+    IEventStore,
+    IRelay,
+    IStoredQuery,
+    ITurns,
+    Page,
+    SaveOutcome,
+    SaveResult,
+)
+from nostrtx.relay.relay import Relay
+from nostrtx.relay.session import ClientSession
+from nostrtx.storage.lmdb.query import LMDBStoredQuery
+from nostrtx.storage.lmdb.store import LMDBEventStore
+from nostrtx.storage.memory import MemoryEventStore
+from nostrtx.turns import EpollTurns, ScheduledTurns
+from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
+
+_IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
+    IClient: (RelayWebSocketProtocol,),
+    IClientSession: (ClientSession, NoSession),
+    IEventStore: (LMDBEventStore, MemoryEventStore),
+    IRelay: (Relay,),
+    IStoredQuery: (LMDBStoredQuery,),
+    ITurns: (EpollTurns, ScheduledTurns),
+}
+
+
+class ValueTests(SynchronousTestCase):
+    """Tests for the values that travel between the parts."""
+
+    def test_save_result(self) -> None:
+        """Only what was stored has a ``seq``; results are values."""
+        self.assertEqual(SaveResult(SaveOutcome.DELETED).seq, 0)
+        stored = SaveResult(SaveOutcome.STORED, 5)
+        self.assertEqual(stored, SaveResult(SaveOutcome.STORED, 5))
+        with self.assertRaises(FrozenInstanceError):
+            stored.seq = 6  # type: ignore[misc]
+
+    def test_page(self) -> None:
+        """Pages are values."""
+        page = Page([b"{}"], False)
+        self.assertEqual(page, Page([b"{}"], False))
+        self.assertNotEqual(page, Page([b"{}"], True))
+        with self.assertRaises(FrozenInstanceError):
+            page.done = True  # type: ignore[misc]
+
+
+class InterfaceTests(SynchronousTestCase):
+    """Tests for the interfaces and those who implement them."""
+
+    def test_implementers(self) -> None:
+        """Every interface is implemented, with the methods and arguments it has."""
+        for interface, implementers in _IMPLEMENTERS.items():
+            for implementer in implementers:
+                self.assertTrue(verifyClass(interface, implementer), implementer)
+
+    def test_all_are_listed(self) -> None:
+        """No interface is without an implementer."""
+        found = {
+            value
+            for value in vars(interfaces).values()
+            if isinstance(value, InterfaceClass) and value is not Interface
+        }
+        self.assertEqual(found, set(_IMPLEMENTERS))
+
+    def test_documented(self) -> None:
+        """Every interface and every method of it says what may be relied on."""
+        for interface in _IMPLEMENTERS:
+            self.assertTrue(interface.getDoc(), interface)
+            for name in interface.names():
+                member = interface[name]
+                self.assertTrue(member.getDoc(), (interface, name))
+                if isinstance(member, Method):
+                    self.assertIsNone(member.getSignatureInfo()["varargs"], name)
