@@ -37,6 +37,15 @@ def _at_least(least: float, most: float | None = None) -> _Validator:
     return check
 
 
+def _one_of(*values: str) -> _Validator:
+    def check(_: object, __: object, value: str) -> None:
+        if value not in values:
+            known = ", ".join(map(_shown, values))
+            raise ValueError(f"must be one of {known}, not {_shown(value)}")
+
+    return check
+
+
 def _positive(_: object, __: object, value: float) -> None:
     if value <= 0:
         raise ValueError(f"must be more than 0, not {value}")
@@ -61,6 +70,7 @@ class RelaySettings:
 
     Attributes:
         url: The URL clients use, when it is not the one the relay listens on.
+        other_urls: Further URLs that lead here; a client may authenticate for any.
         name: Shorter than 30 characters.
         description: Any length.
         contact: A URI, such as ``mailto:operator@example.com``.
@@ -71,6 +81,7 @@ class RelaySettings:
     """
 
     url: str = ""
+    other_urls: tuple[str, ...] = ()
     name: str = "nostrtx"
     description: str = ""
     contact: str = ""
@@ -129,6 +140,10 @@ class LimitSettings:
         max_connections_per_address: Connections from one address (IPv6: one /64);
             0 for no limit. Loopback addresses are not counted: a proxy sits there.
         max_outbound_bytes: What may wait for one slow reader before it is cut off.
+        min_pow_difficulty: Proof of work that an event must show (NIP-13), in bits;
+            0 asks for none.
+        require_pow_commitment: Whether an event must also state the difficulty it
+            aimed at, so that luck does not count.
     """
 
     max_message_bytes: int = attrs.field(default=512_000, validator=_at_least(1024))
@@ -146,6 +161,8 @@ class LimitSettings:
     max_outbound_bytes: int = attrs.field(
         default=8 * 1024 * 1024, validator=_at_least(65536)
     )
+    min_pow_difficulty: int = attrs.field(default=0, validator=_at_least(0, 256))
+    require_pow_commitment: bool = True
 
 
 @attrs.frozen
@@ -190,6 +207,30 @@ class IngestSettings:
 
 
 @attrs.frozen
+class AuthSettings:
+    """
+    ``[auth]``: who must prove who it is (NIP-42), and for what.
+
+    Attributes:
+        required: What needs authentication: ``none``, ``write``, ``read``, ``both``.
+        write_kinds: Kinds that only an authenticated client may publish.
+        open_kinds: Kinds that anybody may publish and ask for all the same: what
+            others need to find their way to a person.
+        private_kinds: Kinds that only their author and those named in their ``p``
+            tags may read.
+        max_pubkeys: Keys that one connection may authenticate with.
+    """
+
+    required: str = attrs.field(
+        default="none", validator=_one_of("none", "write", "read", "both")
+    )
+    write_kinds: tuple[int, ...] = ()
+    open_kinds: tuple[int, ...] = (0, 3, 10002, 10050)
+    private_kinds: tuple[int, ...] = (4, 1059, 21059)
+    max_pubkeys: int = attrs.field(default=64, validator=_at_least(1))
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -212,6 +253,7 @@ class Settings:
     limits: LimitSettings = LimitSettings()
     timing: TimingSettings = TimingSettings()
     ingest: IngestSettings = IngestSettings()
+    auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()
 
 
@@ -226,7 +268,11 @@ _FORMS: Final[dict[Any, str]] = {
     float: "a number",
     bool: "true or false",
     tuple[str, ...]: "an array of strings",
+    tuple[int, ...]: "an array of integers",
 }
+
+#: What an array of each form may hold.
+_MEMBERS: Final[dict[Any, type]] = {tuple[str, ...]: str, tuple[int, ...]: int}
 
 _LARGEST: Final = 2**63
 
@@ -242,8 +288,8 @@ def _typed(form: Any, value: object) -> object:
         # Neither NaN nor infinity is within.
         if -_LARGEST < value < _LARGEST:  # type: ignore[operator]
             return float(value)  # type: ignore[arg-type]
-    elif type(value) is list and form == tuple[str, ...]:
-        if all(type(member) is str for member in value):
+    elif type(value) is list and form in _MEMBERS:
+        if all(type(member) is _MEMBERS[form] for member in value):
             return tuple(value)
     elif type(value) is form:
         return value

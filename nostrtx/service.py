@@ -10,6 +10,7 @@ and no request stays without an answer.
 from __future__ import annotations
 
 import gc
+from secrets import token_bytes
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -20,7 +21,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nostrtx.config import ConfigError, Settings
+from nostrtx.config import ConfigError, RelaySettings, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.signature_checks import verifier_count
@@ -113,6 +114,32 @@ class RelayService(Service):
         self._relay.stop()
 
 
+class RelayURLs:
+    """
+    The URLs by which clients know this relay (NIP-42).
+
+    Those of the settings; if there is none, those it listens on, which is what
+    clients on the same machine use.
+
+    Args:
+        settings: ``[relay]``.
+    """
+
+    def __init__(self, settings: RelaySettings) -> None:
+        self._set = [url for url in (settings.url, *settings.other_urls) if url]
+        self._listening: list[str] = []
+
+    def listening_on(self, url: str) -> None:
+        """Take note of a port that is open."""
+        self._listening.append(url)
+        if "127.0.0.1" in url:
+            self._listening.append(url.replace("127.0.0.1", "localhost"))
+
+    def all(self) -> list[str]:
+        """The URLs."""
+        return self._set or self._listening
+
+
 class ListenerService(Service):
     """
     The open ports and the clients behind them.
@@ -122,6 +149,7 @@ class ListenerService(Service):
         websockets: Their connections.
         reactor: Listens.
         settings: Where to listen, and how long stopping may take.
+        urls: Learns where clients connect.
     """
 
     _log = Logger()
@@ -132,7 +160,9 @@ class ListenerService(Service):
         websockets: RelayWebSocketFactory,
         reactor: Any,
         settings: Settings,
+        urls: RelayURLs,
     ) -> None:
+        self._urls = urls
         self._relay = relay
         self._websockets = websockets
         self._reactor = reactor
@@ -193,7 +223,9 @@ class ListenerService(Service):
     def _listening(self, port: IListeningPort) -> None:
         self._ports.append(port)
         write_through(port)
-        self._log.info("Listening on {url}", url=_url_of(port))
+        url = _url_of(port)
+        self._urls.listening_on(url)
+        self._log.info("Listening on {url}", url=url)
 
     def _not_listening(self, failure: Failure, description: str) -> None:
         self._trouble = (
@@ -234,13 +266,14 @@ def make_service(settings: Settings, reactor: Any) -> IService:
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
-    relay = Relay(store, turns, reactor, settings)
+    urls = RelayURLs(settings.relay)
+    relay = Relay(store, turns, reactor, settings, urls.all, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
     service = SequentialService()
     for child in (
         StoreService(store, settings.store.url),
         RelayService(relay, reactor, settings),
-        ListenerService(relay, websockets, reactor, settings),
+        ListenerService(relay, websockets, reactor, settings, urls),
     ):
         child.setServiceParent(service)
     return service

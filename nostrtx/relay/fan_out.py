@@ -16,7 +16,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.subscription_index import SubscriptionIndex
-from nostrtx.relay.visibility import may_read
+from nostrtx.relay.visibility import Visibility
 
 
 class FanOut:
@@ -24,11 +24,13 @@ class FanOut:
     All open subscriptions of this process.
 
     Args:
+        visibility: Says who may read an event.
         statistics: Counts deliveries.
     """
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, visibility: Visibility, statistics: Statistics) -> None:
         self._index: SubscriptionIndex[Subscription] = SubscriptionIndex()
+        self._visibility = visibility
         self._statistics = statistics
 
     def subscribe(self, subscription: Subscription, filters: Sequence[Filter]) -> None:
@@ -57,7 +59,11 @@ class FanOut:
             now: Seconds since 1970.
         """
         subscriptions = self._index.matching(event)
-        if not subscriptions or not may_read(event, now):
+        if not subscriptions:
+            return
+        may_read = self._visibility.may_read
+        is_restricted = self._visibility.is_restricted(event)
+        if not is_restricted and not may_read(event, (), now):
             return
         raw = event.raw
         messages: dict[bytes, bytes] = {}
@@ -65,6 +71,8 @@ class FanOut:
         delivered = 0
         for subscription in subscriptions:
             if seq and seq <= subscription.floor:
+                continue
+            if is_restricted and not may_read(event, subscription.auth.pubkeys, now):
                 continue
             prefix = subscription.prefix
             message = messages.get(prefix)

@@ -23,8 +23,12 @@ from nostrtx.nostr.deletion import deleted_ids, is_deletion_request
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
 from nostrtx.nostr.kinds import NEVER_SERVED, has_address, is_ephemeral
+from nostrtx.nostr.proof_of_work import check_proof_of_work
+from nostrtx.nostr.protection import is_protected
 from nostrtx.nostr.relay_messages import notice, ok
+from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
 from nostrtx.relay.recent_ids import RecentIds
+from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.write_batches import WriteBatches
@@ -48,10 +52,12 @@ class Submission:
     Attributes:
         event: Its shape and id are right.
         client: Who sent it.
+        auth: Who that client has proved to be.
     """
 
     event: Event
     client: IClient
+    auth: SessionAuth
 
 
 def check_limits(event: Event, content: str, limits: LimitSettings, now: float) -> None:
@@ -59,7 +65,7 @@ def check_limits(event: Event, content: str, limits: LimitSettings, now: float) 
     Refuse what the settings or the event's own terms rule out.
 
     Raises:
-        Rejected: ``invalid:``, with the limit.
+        Rejected: ``invalid:`` with the limit, or ``pow:``.
     """
     if event.created_at > now + limits.created_at_upper_seconds:
         raise invalid(
@@ -77,6 +83,12 @@ def check_limits(event: Event, content: str, limits: LimitSettings, now: float) 
         raise invalid(f"events of kind {event.kind} are not for publishing")
     if event.is_expired(now):
         raise invalid("event has expired")
+    if is_vanish_request(event):
+        check_vanish_request(event)
+    if limits.min_pow_difficulty:
+        check_proof_of_work(
+            event, limits.min_pow_difficulty, limits.require_pow_commitment
+        )
 
 
 class Ingest:
@@ -123,7 +135,7 @@ class Ingest:
             store, turns, max_batch, self._on_saved, self._on_failed
         )
 
-    def submit(self, message: EventMessage, client: IClient) -> None:
+    def submit(self, message: EventMessage, client: IClient, auth: SessionAuth) -> None:
         """Take up an EVENT; ``client`` gets its OK now or later."""
         self._statistics.events_received += 1
         try:
@@ -143,11 +155,11 @@ class Ingest:
             else:
                 client.send(ok(id_, False, reason))
             return
-        if event.id in self._recent:
+        if event.id in self._recent and auth.may_publish(event.kind):
             self._answer(event.id, client, True, _DUPLICATE)
             return
         self._pending += 1
-        self.signatures.add(Submission(event, client))
+        self.signatures.add(Submission(event, client, auth))
 
     def drain(self) -> Deferred[None]:
         """Refuse further events; fires when all that are under way are answered."""
@@ -169,10 +181,15 @@ class Ingest:
         answered = 0
         for submission, is_good in zip(batch, good, strict=True):
             event, client = submission.event, submission.client
-            if not is_good:
-                self._answer(event.id, client, False, "invalid: bad signature")
+            try:
+                if not is_good:
+                    raise invalid("bad signature")
+                submission.auth.check_event(event)
+            except Rejected as refusal:
+                self._answer(event.id, client, False, refusal.reason)
                 answered += 1
-            elif is_ephemeral(event.kind):
+                continue
+            if is_ephemeral(event.kind):
                 self._pass_on(event, client)
                 answered += 1
             elif event.id in self._saving:
@@ -226,7 +243,11 @@ class Ingest:
         if is_deletion_request(event):
             for id_ in deleted_ids(event):
                 self._recent.discard(id_)
-        if not has_address(event.kind) and event.expiration is None:
+        if (
+            not has_address(event.kind)
+            and event.expiration is None
+            and not is_protected(event)
+        ):
             self._recent.add(event.id)
 
     def _settle(self, answered: int) -> None:

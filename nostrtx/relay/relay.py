@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,9 +15,12 @@ from nostrtx.interfaces import IClient, IClientSession, IEventStore, IRelay, ITu
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.session import ClientSession
+from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
+from nostrtx.relay.visibility import Visibility
 
 
 @implementer(IRelay)
@@ -28,7 +32,9 @@ class Relay:
         store: Where events are kept; whoever opened it closes it.
         turns: The reactor's turns.
         clock: Wall-clock time.
-        settings: Limits, timing and ingest are used.
+        settings: Limits, timing, ingest and auth are used.
+        urls: The URLs by which clients know this relay.
+        random_bytes: Makes what nobody can guess.
 
     Attributes:
         statistics: What this process has counted.
@@ -40,10 +46,13 @@ class Relay:
         turns: ITurns,
         clock: IReactorTime,
         settings: Settings,
+        urls: Callable[[], Sequence[str]],
+        random_bytes: Callable[[int], bytes],
     ) -> None:
         self.statistics = Statistics()
         self._settings = settings
-        self._fan_out = FanOut(self.statistics)
+        visibility = Visibility(settings.auth.private_kinds)
+        self._fan_out = FanOut(visibility, self.statistics)
         self._ingest = Ingest(
             store,
             turns,
@@ -54,9 +63,17 @@ class Relay:
             self.statistics,
         )
         self._queries = StoredQueries(
-            store, turns, clock, settings.timing, self.statistics
+            store, turns, clock, settings.timing, visibility, self.statistics
         )
         self._sweep = ExpirySweep(store, clock, self.statistics)
+        self._parts = RelayParts(
+            self._ingest,
+            self._fan_out,
+            self._queries,
+            AuthRules(settings.auth, urls, visibility, clock, random_bytes),
+            settings.limits,
+            self.statistics,
+        )
 
     def start(self, reactor: Any, verifier_processes: int) -> None:
         """Start the verifier processes and the sweep; the store is open."""
@@ -65,14 +82,7 @@ class Relay:
 
     def session(self, client: IClient) -> IClientSession:
         """Begin a session for a client that has just connected."""
-        return ClientSession(
-            client,
-            self._ingest,
-            self._fan_out,
-            self._queries,
-            self._settings.limits,
-            self.statistics,
-        )
+        return ClientSession(client, self._parts)
 
     def drain(self) -> Deferred[None]:
         """

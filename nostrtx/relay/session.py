@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from nostrtx.config import LimitSettings
 from nostrtx.interfaces import IClient, IClientSession
 from nostrtx.nostr.client_messages import (
     MAX_SUBSCRIPTION_ID,
+    AuthMessage,
     CloseMessage,
     EventMessage,
     ReqMessage,
@@ -23,10 +23,8 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.filters import Filter, parse_filter
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.relay_messages import closed, notice
-from nostrtx.relay.fan_out import FanOut
-from nostrtx.relay.ingest import Ingest
-from nostrtx.relay.statistics import Statistics
-from nostrtx.relay.stored_queries import StoredQueries
+from nostrtx.relay.parts import RelayParts
+from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.subscription import Subscription
 
 
@@ -37,42 +35,18 @@ class ClientSession:
 
     Args:
         client: The connection.
-        ingest: Takes its events.
-        fan_out: Delivers live events to its subscriptions.
-        queries: Sends stored events to its subscriptions.
-        limits: What it may ask for.
-        statistics: Counts its messages.
+        parts: What all sessions share.
     """
 
-    __slots__ = (
-        "_client",
-        "_fan_out",
-        "_ingest",
-        "_limits",
-        "_queries",
-        "_shut_down",
-        "_statistics",
-        "_subscriptions",
-    )
+    __slots__ = ("_auth", "_client", "_parts", "_shut_down", "_subscriptions")
 
-    def __init__(
-        self,
-        client: IClient,
-        ingest: Ingest,
-        fan_out: FanOut,
-        queries: StoredQueries,
-        limits: LimitSettings,
-        statistics: Statistics,
-    ) -> None:
+    def __init__(self, client: IClient, parts: RelayParts) -> None:
         self._client = client
-        self._ingest = ingest
-        self._fan_out = fan_out
-        self._queries = queries
-        self._limits = limits
-        self._statistics = statistics
+        self._parts = parts
+        self._auth = SessionAuth(client, parts.auth)
         self._subscriptions: dict[str, Subscription] = {}
         self._shut_down = False
-        statistics.sessions += 1
+        parts.statistics.sessions += 1
 
     def message_received(self, text: bytes) -> None:
         """Take up one message of the client."""
@@ -82,12 +56,15 @@ class ClientSession:
             self._notice(refusal)
             return
         if type(message) is EventMessage:
-            self._ingest.submit(message, self._client)
+            self._parts.ingest.submit(message, self._client, self._auth)
         elif type(message) is ReqMessage:
             self._subscribe(message)
-        else:
-            assert type(message) is CloseMessage
+        elif type(message) is CloseMessage:
             self._end(message.subscription_id)
+        elif type(message) is AuthMessage:
+            self._auth.authenticate(message)
+        else:
+            self._notice(invalid("this message is not understood here"))
 
     def binary_received(self) -> None:
         """Say that messages are text (NIP-01)."""
@@ -98,7 +75,7 @@ class ClientSession:
         self._shut_down = True
         for id_ in list(self._subscriptions):
             self._end(id_)
-        self._statistics.sessions -= 1
+        self._parts.statistics.sessions -= 1
 
     def shut_down(self) -> None:
         """Close all subscriptions, and every later one."""
@@ -112,23 +89,23 @@ class ClientSession:
         self._client.send(closed(dumps(subscription_id), refusal.reason))
 
     def _notice(self, refusal: Rejected) -> None:
-        self._statistics.notices += 1
+        self._parts.statistics.notices += 1
         self._client.send(notice(refusal.reason))
 
     def _subscribe(self, message: ReqMessage) -> None:
-        self._statistics.requests += 1
+        self._parts.statistics.requests += 1
         id_ = message.subscription_id
         self._end(id_)
         try:
             filters = self._accept(message)
         except Rejected as refusal:
-            self._statistics.requests_refused += 1
+            self._parts.statistics.requests_refused += 1
             self.refuse(id_, refusal)
             return
-        subscription = Subscription(self._client, id_, self.refuse)
+        subscription = Subscription(self._client, self._auth, id_, self.refuse)
         self._subscriptions[id_] = subscription
-        self._fan_out.subscribe(subscription, filters)
-        self._queries.start(subscription, filters)
+        self._parts.fan_out.subscribe(subscription, filters)
+        self._parts.queries.start(subscription, filters)
 
     def _accept(self, message: ReqMessage) -> list[Filter]:
         """
@@ -137,7 +114,7 @@ class ClientSession:
         Raises:
             Rejected: The REQ is malformed or asks for too much.
         """
-        limits = self._limits
+        limits = self._parts.limits
         if self._shut_down:
             raise Rejected(ReasonPrefix.ERROR, "shutting down")
         if not message.subscription_id:
@@ -155,10 +132,12 @@ class ClientSession:
                 ReasonPrefix.RATE_LIMITED,
                 f"too many subscriptions (max {limits.max_subscriptions})",
             )
-        return [self._bounded(parse_filter(members)) for members in message.filters]
+        filters = [self._bounded(parse_filter(members)) for members in message.filters]
+        self._auth.check_filters(filters)
+        return filters
 
     def _bounded(self, one: Filter) -> Filter:
-        limits = self._limits
+        limits = self._parts.limits
         if one.longest_list > limits.max_filter_values:
             raise invalid(
                 f"more than {limits.max_filter_values} values in one list of a filter"
@@ -169,6 +148,6 @@ class ClientSession:
     def _end(self, subscription_id: str) -> None:
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is not None:
-            self._fan_out.unsubscribe(subscription)
+            self._parts.fan_out.unsubscribe(subscription)
             if subscription.cancel_query is not None:
                 subscription.cancel_query()

@@ -18,12 +18,15 @@ from nostrtx.interfaces import IClient
 from nostrtx.nostr.authentication import check_authentication
 from nostrtx.nostr.client_messages import AuthMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
-from nostrtx.nostr.event import Event, parse_event
+from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
-from nostrtx.nostr.protection import is_protected, reposts_protected
+from nostrtx.nostr.protection import check_protection
 from nostrtx.nostr.relay_messages import auth, notice, ok
 from nostrtx.relay.visibility import Visibility
+
+#: After so many failed attempts a connection may not try again.
+MAX_FAILURES: Final = 32
 
 _NOBODY: Final[frozenset[bytes]] = frozenset()
 
@@ -71,12 +74,13 @@ class SessionAuth:
         pubkeys: The keys that the client has proved to own.
     """
 
-    __slots__ = ("_challenge", "_client", "_rules", "pubkeys")
+    __slots__ = ("_challenge", "_client", "_failures", "_rules", "pubkeys")
 
     def __init__(self, client: IClient, rules: AuthRules) -> None:
         self._client = client
         self._rules = rules
         self._challenge = ""
+        self._failures = 0
         self.pubkeys = _NOBODY
 
     def challenge(self) -> None:
@@ -88,8 +92,7 @@ class SessionAuth:
     def authenticate(self, message: AuthMessage) -> None:
         """Take up an AUTH; its answer is an OK."""
         try:
-            event = parse_event(message.members)
-            self._check(event)
+            event = self._check(message)
         except Rejected as refusal:
             id_ = message.id
             reason = refusal.reason
@@ -97,6 +100,15 @@ class SessionAuth:
             return
         self.pubkeys |= {event.pubkey}
         self._client.send(ok(event.id.hex(), True, ""))
+
+    def may_publish(self, kind: int) -> bool:
+        """Whether the client need not prove who it is to publish this kind."""
+        rules = self._rules
+        return (
+            bool(self.pubkeys)
+            or not (rules.must_write or kind in rules.write_kinds)
+            or kind in rules.open_kinds
+        )
 
     def check_event(self, event: Event) -> None:
         """
@@ -111,23 +123,14 @@ class SessionAuth:
         kind = event.kind
         if kind == REQUEST_TO_VANISH:
             return
-        rules = self._rules
-        if (
-            not self.pubkeys
-            and (rules.must_write or kind in rules.write_kinds)
-            and kind not in rules.open_kinds
-        ):
+        if not self.may_publish(kind):
             raise self._required("to publish here")
-        if is_protected(event):
-            if not self.pubkeys:
-                raise self._required("this event may only be published by its author")
-            if event.pubkey not in self.pubkeys:
-                raise Rejected(
-                    ReasonPrefix.RESTRICTED,
-                    "this event may only be published by its author",
-                )
-        if kind in (6, 16) and reposts_protected(event):
-            raise Rejected(ReasonPrefix.BLOCKED, "reposts of protected events are not taken")
+        try:
+            check_protection(event, self.pubkeys)
+        except Rejected as refusal:
+            if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
+                self.challenge()
+            raise
 
     def check_filters(self, filters: Sequence[Filter]) -> None:
         """
@@ -165,12 +168,23 @@ class SessionAuth:
         self.challenge()
         return Rejected(ReasonPrefix.AUTH_REQUIRED, why)
 
-    def _check(self, event: Event) -> None:
+    def _check(self, message: AuthMessage) -> Event:
         rules = self._rules
-        challenges = (self._challenge,) if self._challenge else ()
-        check_authentication(event, challenges, rules.urls(), rules.clock.seconds())
+        if self._failures >= MAX_FAILURES:
+            raise Rejected(ReasonPrefix.RATE_LIMITED, "too many failed attempts")
+        try:
+            event = check_authentication(
+                message.members,
+                {self._challenge} if self._challenge else set(),
+                rules.urls(),
+                rules.clock.seconds(),
+            )
+        except Rejected:
+            self._failures += 1
+            raise
         if len(self.pubkeys) >= rules.max_pubkeys and event.pubkey not in self.pubkeys:
             raise Rejected(
                 ReasonPrefix.RESTRICTED,
                 f"at most {rules.max_pubkeys} keys for one connection",
             )
+        return event

@@ -31,6 +31,7 @@ from nostrtx.nostr.relay_messages import eose
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.relay.visibility import Visibility
 
 #: How much is sent before the relay looks at the client's socket again, in bytes.
 PAGE_BYTES: Final = 128 * 1024
@@ -45,6 +46,7 @@ class StoredQueries:
         turns: The reactor's turns, over which long queries are spread.
         clock: Wall-clock time.
         timing: Slice and budget.
+        visibility: Says what is hidden from whom.
         statistics: Counts what is sent.
     """
 
@@ -56,12 +58,14 @@ class StoredQueries:
         turns: ITurns,
         clock: IReactorTime,
         timing: TimingSettings,
+        visibility: Visibility,
         statistics: Statistics,
     ) -> None:
         self._store = store
         self._turns = turns
         self._clock = clock
         self._timing = timing
+        self._visibility = visibility
         self._statistics = statistics
         self._tasks = BackgroundTasks()
         self._slice_ends: float | None = None
@@ -77,7 +81,8 @@ class StoredQueries:
         """
         now = self._clock.seconds()
         try:
-            query = self._store.query(filters, now)
+            screen = self._visibility.screen(subscription.auth.pubkeys)
+            query = self._store.query(filters, now, screen)
         except Exception as error:
             self._fail(subscription, error)
             return

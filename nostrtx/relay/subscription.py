@@ -15,6 +15,7 @@ from nostrtx.interfaces import IClient
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.relay_messages import event_prefix
+from nostrtx.relay.session_auth import SessionAuth
 
 #: How much of live events may wait for the stored ones, in bytes. What is beyond
 #: closes the subscription: a client that slow would lose them anyway.
@@ -27,11 +28,13 @@ class Subscription:
 
     Args:
         client: Where its events go.
+        auth: Who the client has proved to be.
         id_: The client's name for it.
         refuse: Ends the subscription of that name and says why.
 
     Attributes:
         client: Where its events go.
+        auth: Who the client has proved to be.
         id_json: The client's name for it, as JSON.
         prefix: What stands before the event in its EVENT messages.
         floor: Live events whose ``seq`` is at or below are the query's to send.
@@ -43,6 +46,7 @@ class Subscription:
         "_id",
         "_refuse",
         "_waiting_bytes",
+        "auth",
         "cancel_query",
         "client",
         "floor",
@@ -53,9 +57,14 @@ class Subscription:
     )
 
     def __init__(
-        self, client: IClient, id_: str, refuse: Callable[[str, Rejected], None]
+        self,
+        client: IClient,
+        auth: SessionAuth,
+        id_: str,
+        refuse: Callable[[str, Rejected], None],
     ) -> None:
         self.client = client
+        self.auth = auth
         self._id = id_
         self._refuse = refuse
         self.id_json = dumps(id_)

@@ -52,6 +52,10 @@ class Visibility:
             return False
         return kind not in self.private_kinds or _is_party(event, readers)
 
+    def is_restricted(self, event: Event) -> bool:
+        """Whether :meth:`may_read` depends on the reader."""
+        return event.kind in self.private_kinds
+
     def screen(self, readers: Collection[bytes]) -> IScreen | None:
         """What a store is to hide from a client that owns the keys ``readers``."""
         if not self.private_kinds:
@@ -101,9 +105,7 @@ def _is_party(event: Event, readers: Collection[bytes]) -> bool:
     if event.pubkey in readers:
         return True
     owned = {reader.hex() for reader in readers}
-    return any(
-        tag[0] == "p" and len(tag) > 1 and tag[1] in owned for tag in event.tags
-    )
+    return any(tag[0] == "p" and len(tag) > 1 and tag[1] in owned for tag in event.tags)
 
 
 def _names_only_others(

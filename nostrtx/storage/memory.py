@@ -14,7 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from nostrtx.interfaces import IEventStore, IStoredQuery, Page, SaveOutcome, SaveResult
+from nostrtx.interfaces import (
+    IEventStore,
+    IScreen,
+    IStoredQuery,
+    Page,
+    SaveOutcome,
+    SaveResult,
+)
 from nostrtx.nostr.deletion import (
     deleted_addresses,
     deleted_ids,

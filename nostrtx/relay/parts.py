@@ -1,0 +1,35 @@
+# -*- test-case-name: tests.relay.test_relay -*-
+"""What all sessions of a process share."""
+
+from __future__ import annotations
+
+import attrs
+
+from nostrtx.config import LimitSettings
+from nostrtx.relay.fan_out import FanOut
+from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.session_auth import AuthRules
+from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.stored_queries import StoredQueries
+
+
+@attrs.frozen
+class RelayParts:
+    """
+    The parts of the relay that a session hands its client's messages to.
+
+    Attributes:
+        ingest: Takes events.
+        fan_out: Delivers live events to subscriptions.
+        queries: Sends stored events to subscriptions.
+        auth: When and how clients prove who they are.
+        limits: What a client may ask for.
+        statistics: Counts what goes on.
+    """
+
+    ingest: Ingest
+    fan_out: FanOut
+    queries: StoredQueries
+    auth: AuthRules
+    limits: LimitSettings
+    statistics: Statistics
