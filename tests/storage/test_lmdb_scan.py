@@ -190,13 +190,23 @@ class ScanTests(SynchronousTestCase):
                     Filter(authors=tuple(authors), kinds=(0,), limit=limit)
                 )
 
+    def test_quiet_authors(self) -> None:
+        """The newest notes of many authors whom others drown out."""
+        for limit in range(10, 200, 10):
+            for now in (NOW - 2, NOW):
+                filter_ = Filter(authors=tuple(_AUTHORS[90:]), kinds=(1,), limit=limit)
+                self.assert_right(filter_, now=now)
+
     def test_followers(self) -> None:
         """The newest lists that name somebody, of few or of many that do."""
         for number in range(0, len(_AUTHORS), 10):
             values = tuple(a.hex() for a in _AUTHORS[number : number + 2])
             for limit in (1, 3, 40, None):
                 tags = (("p", values[:1]),)
-                self.assert_right(Filter(kinds=(3,), tags=tags, limit=limit))
+                for now in (NOW - 2, NOW):
+                    self.assert_right(
+                        Filter(kinds=(3,), tags=tags, limit=limit), now=now
+                    )
                 tags = (("p", values),)
                 self.assert_right(Filter(kinds=(3, 1), tags=tags, limit=limit))
                 self.assert_right(Filter(tags=tags, limit=limit, until=NOW - 50))

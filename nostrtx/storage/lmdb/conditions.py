@@ -74,9 +74,6 @@ class Conditions:
             self._authors = frozenset(filter_.authors)
             prefixes = {author[:4] for author in filter_.authors}
             steps.append(lambda found: [p for p in found if p[PUBKEY] in prefixes])
-        if snapshot.expired:
-            expired = snapshot.expired
-            steps.append(lambda found: [p for p in found if p[SEQ] not in expired])
         for at in sorted(plan.check_tags, key=lambda at: len(filter_.tags[at][1])):
             letter, values = filter_.tags[at]
             steps.append(self._tag(letter, values))
@@ -85,11 +82,14 @@ class Conditions:
 
     @property
     def has_none(self) -> bool:
-        """Whether there is nothing to check."""
+        """Whether all but what has expired is wanted."""
         return self.sieve is None and self._authors is None
 
     def verified(self, postings: list[bytes]) -> Generator[None, None, list[bytes]]:
-        """Those of ``postings`` that are by the very authors asked for."""
+        """Those of ``postings`` that have not expired and are by the very authors."""
+        expired = self._snapshot.expired
+        if expired:
+            postings = [p for p in postings if p[SEQ] not in expired]
         authors = self._authors
         if authors is None:
             return postings

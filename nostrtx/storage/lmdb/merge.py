@@ -23,7 +23,7 @@ from nostrtx.storage.lmdb.snapshot import STRIDE, Pauses
 _ORDER: Final = itemgetter(slice(9))
 
 #: Up to so many postings are sorted in one go.
-_SORT_AT_ONCE: Final = 8192
+_SORT_AT_ONCE: Final = 2048
 
 
 class Merge:
@@ -120,7 +120,15 @@ class Merge:
             self.postings += found
             if wanted is not None or not self._sources:
                 self._sort()
-            self._piece = min(piece * (8 if piece == 1 else 2), self._largest_piece)
+            self._piece = min(self._next_piece(wanted), self._largest_piece)
+
+    def _next_piece(self, wanted: int | None) -> int:
+        """How much to read next: what is missing, if it goes on as it went so far."""
+        found = len(self.postings)
+        if wanted is None or not 0 < found < wanted or not self._sources:
+            return self._piece * 2
+        missing = self.read * (wanted - found) // (found * len(self._sources))
+        return min(missing + missing // 4 + 16, self._piece * 4)
 
     def _sort(self) -> None:
         if not self._is_sorted:

@@ -159,7 +159,7 @@ class Scan:
             plan.kinds,
             self._first,
             self._end,
-            self._wanted if self._conditions.has_none else None,
+            self._sure if self._conditions.has_none else None,
         )
         yield from sources.find(values)
         cursor = self._snapshot.cursor(self._snapshot.db.tags)
@@ -198,6 +198,13 @@ class Scan:
                 keys += [author + kind for kind in under]
                 yield
         return found + (yield from self._from_keys(cursor, keys, True))
+
+    @property
+    def _sure(self) -> int | None:
+        """So many newest hold as many as are wanted that have not expired."""
+        if self._wanted is None:
+            return None
+        return self._wanted + len(self._snapshot.expired)
 
     def _grows(self) -> bool:
         """Whether authors may have many events of the kinds asked for."""
@@ -239,16 +246,16 @@ class Scan:
         keys.sort()
         heads = yield from self._heads(cursor, keys)
         single = self.plan.way is Way.AUTHORS
-        wanted = self._wanted
+        sure = self._sure
         if (
-            wanted is not None
+            sure is not None
             and is_disjoint
             and self._conditions.has_none
-            and len(heads) > wanted
+            and len(heads) > sure
         ):
             # Behind its head a list has nothing newer.
             heads.sort()
-            bound = heads[wanted - 1][0][:9] + AFTER_TIES
+            bound = heads[sure - 1][0][:9] + AFTER_TIES
             heads = [head for head in heads if head[0] <= bound]
         rest = [
             KeyPostings.after(cursor, key, head, self._end)
