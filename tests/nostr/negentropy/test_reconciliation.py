@@ -292,6 +292,30 @@ class FullFrameTests(SynchronousTestCase):
         snapshot, ranges = self.answer(_EMPTY.fingerprint(0, 0))
         self.assertEqual(ranges[-1].payload, snapshot.fingerprint(64 * 12, 64 * 13))
 
+    def test_nothing_is_lost(self) -> None:
+        """
+        Records that only the answering side has behind a full frame are found.
+
+        The other side holds nearly all of the first 12 seconds, and nothing later:
+        an empty remainder, as a side with a frame limit may well send.
+        """
+        some = [(_T + i // 64, _id(str(i))) for i in range(64 * 13)]
+        ours = Snapshot.of(some[i] for i in range(64 * 12) if i % 64)
+        writer = MessageWriter()
+        for second in range(1, 13):
+            part = ours.fingerprint(63 * (second - 1), 63 * second)
+            writer.add(Bound(_T + second), Mode.FINGERPRINT, part)
+        writer.add(INFINITY, Mode.FINGERPRINT, _EMPTY.fingerprint(0, 0))
+        initiator, relay = Initiator(ours), Reconciliation(Snapshot.of(some), 4096)
+        message: bytes | None = writer.message()
+        need: set[bytes] = set()
+        while message is not None:
+            message, have, more = initiator.reconcile(relay.answer(message))
+            self.assertEqual(have, [])
+            need.update(more)
+        lacking = [i for i in range(64 * 13) if not i % 64 or i >= 64 * 12]
+        self.assertEqual(need, {_id(str(i)) for i in lacking})
+
 
 class InitiatorTests(SynchronousTestCase):
     """The side that asks."""
