@@ -104,6 +104,14 @@ class MergeTests(SynchronousTestCase):
         final = merge.final(6)
         self.assertEqual(merge.postings[:final], _postings(range(5)) + tied)
 
+    def test_frontier_parts_no_ties(self) -> None:
+        """Where reading stops within a tie, all of it is left for later."""
+        postings = [*_postings(range(20)), *(_posting(20, n) for n in range(200))]
+        merge = _merge([postings], piece=4)
+        _finish(merge.fill(300, 100))
+        self.assertEqual(merge.frontier, _posting(20))
+        self.assertEqual(merge.postings[: merge.final(None)], postings[:20])
+
     def test_pauses(self) -> None:
         """Reading much pauses often."""
         merge = _merge([_postings(range(n, 20_000, 2)) for n in range(2)], piece=64)

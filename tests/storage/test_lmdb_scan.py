@@ -197,6 +197,18 @@ class ScanTests(SynchronousTestCase):
                 filter_ = Filter(authors=tuple(_AUTHORS[90:]), kinds=(1,), limit=limit)
                 self.assert_right(filter_, now=now)
 
+    def test_addresses(self) -> None:
+        """Authors' addressable events are found under each of their ``d`` values."""
+        for number in range(0, len(_AUTHORS), 4):
+            for values in (("a",), ("b", "c"), ("", "e")):
+                filter_ = Filter(
+                    authors=tuple(_AUTHORS[number : number + 4]),
+                    kinds=(30023, 39999),
+                    tags=(("d", values),),
+                    limit=self.random.choice((None, 1, 2)),
+                )
+                self.assert_right(filter_)
+
     def test_followers(self) -> None:
         """The newest lists that name somebody, of few or of many that do."""
         for number in range(0, len(_AUTHORS), 10):

@@ -43,6 +43,7 @@ class Merge:
     Attributes:
         postings: What has been found, in order; the first ones are final.
         read: How many postings have been looked at.
+        is_cut_short: Whether reading was stopped because it took too much.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Merge:
         self._largest_piece = largest_piece
         self.postings = found
         self.read = len(found)
+        self.is_cut_short = False
         self._sort()
 
     @property
@@ -94,9 +96,10 @@ class Merge:
 
         Args:
             wanted: How many; None for all there are.
-            most: Stop after about so many postings have been looked at in all.
+            most: Stop after about so many postings have been looked at in all, or
+                once it is plain that they will not be enough.
         """
-        while self._sources and (most is None or self.read < most):
+        while self._sources and not self._is_over(wanted, most):
             sources = self._sources
             if wanted is not None and len(self.postings) >= wanted:
                 bound = self.postings[wanted - 1][:9] + AFTER_TIES
@@ -121,6 +124,15 @@ class Merge:
             if wanted is not None or not self._sources:
                 self._sort()
             self._piece = min(self._next_piece(wanted), self._largest_piece)
+
+    def _is_over(self, wanted: int | None, most: int | None) -> bool:
+        if most is None or wanted is None:
+            return False
+        found = len(self.postings)
+        self.is_cut_short = self.read >= most or (
+            self.read >= STRIDE and found * 2 * most < wanted * self.read
+        )
+        return self.is_cut_short
 
     def _next_piece(self, wanted: int | None) -> int:
         """How much to read next: what is missing, if it goes on as it went so far."""

@@ -338,9 +338,7 @@ class Scan:
                 return passed
             if len(passed) >= wanted:
                 return newest(passed, wanted, self._id_of)
-            if (
-                merge.is_complete or (most is not None and merge.read >= most)
-            ) and seen == merge.final(None):
+            if (merge.is_complete or merge.is_cut_short) and seen == merge.final(None):
                 return passed
             target = seen + 2 * (wanted - len(passed))
 
