@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -251,5 +252,5 @@ class DocumentationTests(SynchronousTestCase):
                 elif isinstance(default, bool):
                     default = str(default).lower()
                 elif isinstance(default, tuple):
-                    default = f'["{default[0]}"]'
+                    default = json.dumps(default)
                 self.assertIn(f"| `{name}` | `{default}` |", text)

@@ -16,6 +16,7 @@ from nostrtx.interfaces import (
     IClientSession,
     IEventStore,
     IRelay,
+    IScreen,
     IStoredQuery,
     ITurns,
     Page,
@@ -24,6 +25,7 @@ from nostrtx.interfaces import (
 )
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session import ClientSession
+from nostrtx.relay.visibility import Screen
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
@@ -35,6 +37,7 @@ _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),
     IRelay: (Relay,),
+    IScreen: (Screen,),
     IStoredQuery: (LMDBStoredQuery,),
     ITurns: (EpollTurns, ScheduledTurns),
 }

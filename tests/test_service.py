@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from secrets import token_bytes
 from typing import Any
 
 import attrs
@@ -25,6 +26,7 @@ from nostrtx.relay.relay import Relay
 from nostrtx.service import (
     ListenerService,
     RelayService,
+    RelayURLs,
     SequentialService,
     StoreService,
     make_service,
@@ -192,7 +194,14 @@ class RelayServiceTests(SynchronousTestCase):
         settings = attrs.evolve(
             _IN_MEMORY, ingest=IngestSettings(verifier_processes=setting)
         )
-        relay = Relay(MemoryEventStore(), ScheduledTurns(reactor), reactor, settings)
+        relay = Relay(
+            MemoryEventStore(),
+            ScheduledTurns(reactor),
+            reactor,
+            settings,
+            RelayURLs(settings.relay).all,
+            token_bytes,
+        )
         service = RelayService(relay, reactor, settings)
         self.assertEqual(reactor.processes, [])
         service.startService()
@@ -255,9 +264,12 @@ class ListenerServiceTests(ListeningTestCase):
         """A listener for these endpoints."""
         settings = self.settings(*endpoints)
         turns = ScheduledTurns(self.reactor)
-        relay = Relay(MemoryEventStore(), turns, self.reactor, settings)
+        urls = RelayURLs(settings.relay)
+        relay = Relay(
+            MemoryEventStore(), turns, self.reactor, settings, urls.all, token_bytes
+        )
         websockets = RelayWebSocketFactory(relay, settings, turns, self.reactor)
-        return ListenerService(relay, websockets, self.reactor, settings)
+        return ListenerService(relay, websockets, self.reactor, settings, urls)
 
     def trouble(self, *endpoints: str) -> str:
         """The text with which starting a listener ends the process."""

@@ -14,6 +14,7 @@ FOLLOW_LIST: Final = 3
 DELETION_REQUEST: Final = 5
 REQUEST_TO_VANISH: Final = 62
 GIFT_WRAP: Final = 1059
+EPHEMERAL_GIFT_WRAP: Final = 21059
 CLIENT_AUTHENTICATION: Final = 22242
 HTTP_AUTHENTICATION: Final = 27235
 
@@ -21,6 +22,9 @@ MAX_KIND: Final = 65535
 
 #: Kinds that speak to one relay or server only: never passed on (NIP-42, NIP-98).
 NEVER_SERVED: Final = frozenset({CLIENT_AUTHENTICATION, HTTP_AUTHENTICATION})
+
+#: Kinds signed with a key that is made for one event and thrown away (NIP-59).
+GIFT_WRAPS: Final = frozenset({GIFT_WRAP, EPHEMERAL_GIFT_WRAP})
 
 #: Kinds that a deletion request cannot delete (NIP-09, NIP-62).
 UNDELETABLE: Final = frozenset({DELETION_REQUEST, REQUEST_TO_VANISH})

@@ -149,7 +149,7 @@ class SessionAuth:
                 raise self._required("to read here")
             if visibility.asks_only_private(filters):
                 raise self._required("private events go to their parties only")
-            if visibility.may_match_private(filters):
+            if visibility.asks_for_private(filters):
                 self.challenge()
         elif visibility.asks_only_private(filters) and visibility.asks_for_others(
             filters, self.pubkeys

@@ -13,14 +13,14 @@ has expired by the time of a query.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 
 from zope.interface import implementer
 
 from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
-from nostrtx.nostr.kinds import NEVER_SERVED
+from nostrtx.nostr.kinds import GIFT_WRAPS, NEVER_SERVED
 
 
 class Visibility:
@@ -60,30 +60,44 @@ class Visibility:
         """What a store is to hide from a client that owns the keys ``readers``."""
         if not self.private_kinds:
             return None
-        return _Screen(self.private_kinds, readers)
+        return Screen(self.private_kinds, readers)
 
     def asks_only_private(self, filters: Sequence[Filter]) -> bool:
         """Whether the filters name kinds, and all of them private ones."""
         private = self.private_kinds
         return all(one.kinds and private.issuperset(one.kinds) for one in filters)
 
-    def may_match_private(self, filters: Sequence[Filter]) -> bool:
-        """Whether a private event could match one of the filters."""
+    def asks_for_private(self, filters: Sequence[Filter]) -> bool:
+        """
+        Whether a filter asks for private events among others.
+
+        It does if it names such a kind, or somebody as recipient of any kind. That a
+        filter without either could match one too is no sign that it is meant to.
+        """
         private = self.private_kinds
         return bool(private) and any(
-            one.kinds is None or not private.isdisjoint(one.kinds) for one in filters
+            _recipients(one) is not None
+            if one.kinds is None
+            else not private.isdisjoint(one.kinds)
+            for one in filters
         )
 
     def asks_for_others(
         self, filters: Sequence[Filter], readers: Collection[bytes]
     ) -> bool:
-        """Whether every filter names parties, and ``readers`` is among none."""
+        """
+        Whether every filter asks for what is between others than ``readers``.
+
+        Args:
+            filters: They name private kinds only.
+            readers: The pubkeys that the client has proved to own.
+        """
         owned = {reader.hex() for reader in readers}
-        return all(_names_only_others(one, readers, owned) for one in filters)
+        return all(_is_between_others(one, readers, owned) for one in filters)
 
 
 @implementer(IScreen)
-class _Screen:
+class Screen:
     """Hides private events from whoever is not a party to them."""
 
     __slots__ = ("_readers", "hides_all", "kinds")
@@ -108,13 +122,18 @@ def _is_party(event: Event, readers: Collection[bytes]) -> bool:
     return any(tag[0] == "p" and len(tag) > 1 and tag[1] in owned for tag in event.tags)
 
 
-def _names_only_others(
-    one: Filter, readers: Collection[bytes], owned: Collection[str]
+def _recipients(one: Filter) -> Collection[str] | None:
+    """Whom the filter names in ``#p``; None if it does not ask for anyone."""
+    return next((values for letter, values in one.tags if letter == "p"), None)
+
+
+def _is_between_others(
+    one: Filter, readers: Collection[bytes], owned: Set[str]
 ) -> bool:
-    recipients = next((values for letter, values in one.tags if letter == "p"), None)
-    if recipients is None and one.authors is None:
+    recipients = _recipients(one)
+    if recipients is None or not owned.isdisjoint(recipients):
         return False
-    return not (
-        any(recipient in owned for recipient in recipients or ())
-        or any(author in readers for author in one.authors or ())
-    )
+    if one.authors is not None:
+        return not any(author in readers for author in one.authors)
+    # The author of a wrap is a key that nobody authenticates with.
+    return one.kinds is not None and GIFT_WRAPS.issuperset(one.kinds)

@@ -15,11 +15,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from nostrtx.config import Settings
+from nostrtx.config import AuthSettings, Settings
 from nostrtx.interfaces import (
     IClient,
     IClientSession,
     IEventStore,
+    IScreen,
     IStoredQuery,
     ITurns,
     Page,
@@ -29,8 +30,13 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.relay import Relay
+from nostrtx.relay.session_auth import AuthRules, SessionAuth
+from nostrtx.relay.visibility import Visibility
 from nostrtx.storage.memory import MemoryEventStore
-from tests.storage.events import NOW
+from tests.storage.events import NOW, signed_event
+
+#: The URL of every relay in the tests.
+RELAY_URL = "wss://relay.example.com/"
 
 
 @implementer(IClient)
@@ -267,17 +273,21 @@ class HeldStore:
         self.saves.append(HeldSave(self.inner, list(events)))
         return self.saves[-1].answer
 
-    def query(self, filters: Sequence[Filter], now: float) -> IStoredQuery:
+    def query(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> IStoredQuery:
         """A query over what is in the store at this moment."""
         if self.query_error is not None:
             raise self.query_error
-        query = HeldQuery(self, self.inner.query(filters, now), self._clock)
+        query = HeldQuery(self, self.inner.query(filters, now, screen), self._clock)
         self.queries.append(query)
         return query
 
-    def count(self, filters: Sequence[Filter], now: float) -> Deferred[int]:
+    def count(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> Deferred[int]:
         """Count in the store within."""
-        return self.inner.count(filters, now)
+        return self.inner.count(filters, now, screen)
 
     def delete_expired(self, now: float) -> Deferred[int]:
         """Delete in the store within."""
@@ -292,6 +302,34 @@ class HeldStore:
         page = self.inner.query([Filter(ids=(event.id,))], 0).next_page(2**62, 2.0**62)
         assert isinstance(page, Page)
         return list(page.events) == [event.raw]
+
+
+def relay_urls() -> list[str]:
+    """By what URLs clients know a relay under test."""
+    return [RELAY_URL]
+
+
+class RandomBytes:
+    """Random bytes that are the same in every run, and never the same in one."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __call__(self, number: int) -> bytes:
+        """So many bytes."""
+        self._calls += 1
+        return self._calls.to_bytes(number, "big")
+
+
+def auth_of(
+    client: IClient, clock: Clock, settings: AuthSettings | None = None
+) -> SessionAuth:
+    """The authentication of a client that has not proved anything."""
+    settings = settings or AuthSettings()
+    visibility = Visibility(settings.private_kinds)
+    return SessionAuth(
+        client, AuthRules(settings, relay_urls, visibility, clock, RandomBytes())
+    )
 
 
 class RelayUnderTest:
@@ -313,7 +351,14 @@ class RelayUnderTest:
         self.clock.advance(NOW)
         self.turns = FakeTurns()
         self.store = HeldStore(self.clock)
-        self.relay = Relay(self.store, self.turns, self.clock, settings or Settings())
+        self.relay = Relay(
+            self.store,
+            self.turns,
+            self.clock,
+            settings or Settings(),
+            relay_urls,
+            RandomBytes(),
+        )
 
     def connect(self) -> tuple[FakeClient, IClientSession]:
         """A new client and its session."""
@@ -346,6 +391,19 @@ def event_message(event: Event) -> bytes:
 def req_message(id_: str, *filters: object) -> bytes:
     """A REQ message; a filter is any JSON value."""
     return dumps(["REQ", id_, *filters])
+
+
+def auth_message(
+    challenge: str, secret: int = 1, *, url: str = RELAY_URL, created_at: int = NOW
+) -> bytes:
+    """An AUTH message in which the key ``secret`` answers ``challenge``."""
+    event = signed_event(
+        secret,
+        created_at=created_at,
+        kind=22242,
+        tags=[["relay", url], ["challenge", challenge]],
+    )
+    return b'["AUTH",%b]' % event.raw
 
 
 def close_message(id_: str) -> bytes:

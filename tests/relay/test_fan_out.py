@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.nostr.errors import Rejected
@@ -12,7 +13,8 @@ from nostrtx.relay import subscription as subscription_module
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
-from tests.relay.fakes import FakeClient, seen
+from nostrtx.relay.visibility import Visibility
+from tests.relay.fakes import FakeClient, auth_of, seen
 from tests.storage.events import ALICE, BOB, NOW, make_event
 
 _EVERYTHING = [Filter()]
@@ -23,8 +25,10 @@ class FanOutTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A fan-out without subscriptions."""
+        self.clock = Clock()
+        self.clock.advance(NOW)
         self.statistics = Statistics()
-        self.fan_out = FanOut(self.statistics)
+        self.fan_out = FanOut(Visibility((4, 1059)), self.statistics)
         self.refusals: list[tuple[str, Rejected]] = []
 
     def subscription(
@@ -37,7 +41,9 @@ class FanOutTestCase(SynchronousTestCase):
     ) -> tuple[FakeClient, Subscription]:
         """An open subscription and its client."""
         client = client or FakeClient()
-        subscription = Subscription(client, id_, self.refuse)
+        subscription = Subscription(
+            client, auth_of(client, self.clock), id_, self.refuse
+        )
         self.fan_out.subscribe(subscription, filters)
         if live:
             subscription.go_live()

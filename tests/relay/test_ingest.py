@@ -8,14 +8,14 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings
+from nostrtx.config import AuthSettings, LimitSettings
 from nostrtx.interfaces import StoreError
 from nostrtx.nostr.client_messages import EventMessage
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.relay.ingest import Ingest, check_limits
 from nostrtx.relay.statistics import Statistics
-from tests.relay.fakes import FakeClient, FakeTurns, HeldStore, accepted
+from tests.relay.fakes import FakeClient, FakeTurns, HeldStore, accepted, auth_of
 from tests.storage.events import NOW, make_event, signed_event
 
 _DUPLICATE = "duplicate: this relay has the event already"
@@ -42,6 +42,7 @@ class IngestTestCase(SynchronousTestCase):
     """An ingest with a store that answers when told, and two clients."""
 
     limits = LimitSettings()
+    auth = AuthSettings()
 
     def setUp(self) -> None:
         """Put everything together."""
@@ -70,10 +71,17 @@ class IngestTestCase(SynchronousTestCase):
         self.delivered.append((event, seq))
         self.heard_at_delivery.append(len(self.client.messages))
 
+    def take(self, members: dict[str, Any], client: FakeClient | None = None) -> None:
+        """Hand over one EVENT message, of a client that has not authenticated."""
+        client = client or self.client
+        self.ingest.submit(
+            EventMessage(members), client, auth_of(client, self.clock, self.auth)
+        )
+
     def submit(self, *events: Event, client: FakeClient | None = None) -> None:
         """Send ``events`` in one turn, which does not end yet."""
         for event in events:
-            self.ingest.submit(EventMessage(members_of(event)), client or self.client)
+            self.take(members_of(event), client or self.client)
 
     def send(self, *events: Event, client: FakeClient | None = None) -> list[Any]:
         """Send ``events`` and hear the answers, after all turns."""
@@ -138,7 +146,7 @@ class AcceptedTests(IngestTestCase):
         """Members that events do not have are dropped, and the event is good."""
         event = signed_event()
         members = {**members_of(event), "seen_on": ["x"]}
-        self.ingest.submit(EventMessage(members), self.client)
+        self.take(members)
         self.turns.settle()
         self.assertEqual(self.client.heard(), [accepted(event)])
         self.assertTrue(self.store.holds(event))
@@ -422,7 +430,7 @@ class RefusedTests(IngestTestCase):
             ("content", "\ud800"),
             ("sig", ""),
         ):
-            self.ingest.submit(EventMessage({**good, name: value}), self.client)
+            self.take({**good, name: value})
             self.turns.settle()
             ((verb, id_, is_accepted, reason),) = self.client.heard()
             self.assertEqual((verb, id_, is_accepted), ("OK", good["id"], False))
@@ -434,7 +442,7 @@ class RefusedTests(IngestTestCase):
         good = members_of(signed_event())
         for name in ("pubkey", "created_at", "kind", "tags", "content", "sig"):
             members = {key: value for key, value in good.items() if key != name}
-            self.ingest.submit(EventMessage(members), self.client)
+            self.take(members)
             self.assertEqual(
                 self.client.heard(),
                 [["OK", good["id"], False, f"invalid: the event has no {name}"]],
@@ -444,7 +452,7 @@ class RefusedTests(IngestTestCase):
         """Without an id to answer with, the client hears one NOTICE."""
         good = members_of(signed_event())
         for id_ in (None, 5, "\ud800", "a" * 257):
-            self.ingest.submit(EventMessage({**good, "id": id_}), self.client)
+            self.take({**good, "id": id_})
             self.turns.settle()
             ((verb, text),) = self.client.heard()
             self.assertEqual(verb, "NOTICE")
@@ -456,7 +464,7 @@ class RefusedTests(IngestTestCase):
         """A short id that is none is echoed as it was written."""
         for id_ in ("", 'a"b', "\u20ac", "\x00"):
             members = {**members_of(signed_event()), "id": id_}
-            self.ingest.submit(EventMessage(members), self.client)
+            self.take(members)
             ((verb, echo, is_accepted, _),) = self.client.heard()
             self.assertEqual((verb, echo, is_accepted), ("OK", id_, False))
 

@@ -281,7 +281,7 @@ class RefusedTests(SessionTestCase):
         for name, values in (
             ("ids", keys),
             ("authors", keys),
-            ("kinds", [1, 2, 3, 4, 5]),
+            ("kinds", [1, 2, 3, 6, 7]),
             ("#t", ["a", "b", "c", "d", "e"]),
         ):
             self.assertEqual(self.ask("s", {name: values[:4]}), [eose("s")])
@@ -422,7 +422,7 @@ class EndTests(SessionTestCase):
         self.assertEqual(self.statistics.sessions, 6)
         for number, session in enumerate(others):
             for id_ in "abcab":
-                session.message_received(req_message(id_, {"kinds": [number]}))
+                session.message_received(req_message(id_, {"kinds": [6 + number]}))
             session.message_received(close_message("a"))
         self.under_test.turns.settle()
         self.assertEqual(self.statistics.subscriptions, 10)

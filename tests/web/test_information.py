@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx import __version__
@@ -45,7 +47,7 @@ class InformationOfTests(SynchronousTestCase):
 
     def test_relay(self) -> None:
         """All that the operator says of the relay is told."""
-        said = {
+        said: dict[str, Any] = {
             "name": "n",
             "description": "d",
             "contact": "mailto:a@example.com",
