@@ -38,10 +38,7 @@ class EventMessage:
     @property
     def id(self) -> str | None:
         """The id to answer with; None where the object has none fit to echo."""
-        id_ = self.members.get("id")
-        if type(id_) is not str or len(id_) > _MAX_ECHO:
-            return None
-        return id_ if _is_text(id_) else None
+        return _echoed_id(self.members)
 
 
 @attrs.define(slots=True)
@@ -194,7 +191,7 @@ def _argument(message: list[object], place: int) -> object:
 
 def _echoed_id(members: dict[str, object]) -> str | None:
     id_ = members.get("id")
-    if type(id_) is not str or len(id_) > 64:
+    if type(id_) is not str or len(id_) > _MAX_ECHO:
         return None
     return id_ if _is_text(id_) else None
 

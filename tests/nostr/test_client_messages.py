@@ -6,8 +6,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.nostr.client_messages import (
     MAX_SUBSCRIPTION_ID,
+    AuthMessage,
     CloseMessage,
+    CountMessage,
     EventMessage,
+    NegCloseMessage,
+    NegMsgMessage,
+    NegOpenMessage,
     ReqMessage,
     parse,
 )
@@ -42,6 +47,29 @@ class ParseTests(SynchronousTestCase):
         """CLOSE holds an id; what follows it is ignored."""
         self.assertEqual(parse(b'["CLOSE","s",1]'), CloseMessage("s"))
 
+    def test_auth(self) -> None:
+        """AUTH holds an object, not looked into; what follows it is ignored."""
+        self.assertEqual(parse(b'["AUTH",{"a":1},2]'), AuthMessage({"a": 1}))
+
+    def test_count(self) -> None:
+        """COUNT holds an id and any number of filters, not looked into."""
+        self.assertEqual(
+            parse(b'["COUNT","s",{"kinds":[1]},5]'),
+            CountMessage("s", [{"kinds": [1]}, 5]),
+        )
+        self.assertEqual(parse(b'["COUNT",""]'), CountMessage("", []))
+
+    def test_negentropy(self) -> None:
+        """NEG-… holds an id and its arguments, None where one is missing."""
+        for text, message in (
+            (b'["NEG-OPEN","n",{},"61",5]', NegOpenMessage("n", {}, "61")),
+            (b'["NEG-OPEN","n"]', NegOpenMessage("n", None, None)),
+            (b'["NEG-MSG","n","61",5]', NegMsgMessage("n", "61")),
+            (b'["NEG-MSG","n"]', NegMsgMessage("n", None)),
+            (b'["NEG-CLOSE","n",5]', NegCloseMessage("n")),
+        ):
+            self.assertEqual(parse(text), message)
+
     def test_blanks(self) -> None:
         """Blanks between values mean nothing."""
         self.assertEqual(parse(b'\n[ "CLOSE" ,\t"s" ]\r\n'), CloseMessage("s"))
@@ -54,7 +82,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_no_subscription_id(self) -> None:
         """Without an id fit to echo there is only a NOTICE."""
-        for verb in ("REQ", "CLOSE"):
+        for verb in ("REQ", "CLOSE", "COUNT", "NEG-OPEN", "NEG-MSG", "NEG-CLOSE"):
             for id_ in ("5", "null", "[]", "true", '"' + "x" * 257 + '"', '"\\ud800"'):
                 self.assert_rejected(f'["{verb}",{id_},{{}}]'.encode())
             self.assert_rejected(f'["{verb}"]'.encode())
@@ -73,8 +101,11 @@ class ParseTests(SynchronousTestCase):
             b"[[]]",
             b"[{}]",
             b'["event",{}]',
-            b'["AUTH",{}]',
-            b'["COUNT","s",{}]',
+            b'["auth",{}]',
+            b'["AUTH"]',
+            b'["AUTH","challenge"]',
+            b'["AUTH",[{}]]',
+            b'["AUTH",null]',
             b'["EVENT"]',
             b'["EVENT",[]]',
             b'["EVENT","x"]',
@@ -89,6 +120,7 @@ class ParseTests(SynchronousTestCase):
         """The id to answer with is any string of reasonable size, else None."""
         for id_ in ("ab" * 32, "", "AB", "ab" * 32 + "\n", "é" * 256):
             self.assertEqual(EventMessage({"id": id_}).id, id_)
+            self.assertEqual(AuthMessage({"id": id_}).id, id_)
         for members in (
             {},
             {"id": None},
@@ -98,6 +130,7 @@ class ParseTests(SynchronousTestCase):
             {"id": "\ud800"},
         ):
             self.assertIsNone(EventMessage(members).id)  # type: ignore[arg-type]
+            self.assertIsNone(AuthMessage(members).id)  # type: ignore[arg-type]
 
     def test_vectors(self) -> None:
         """Each vector of framing gets as far as the answer it should have."""
