@@ -14,8 +14,8 @@ class ReasonPrefix(StrEnum):
     """
     The machine-readable word that starts every refusal.
 
-    The words of NIP-01 and NIP-42, and ``unsupported`` from NIP-01's own
-    example of a CLOSED message.
+    The words of NIP-01 and NIP-42, ``unsupported`` from NIP-01's own example of a
+    CLOSED message, and ``closed`` from NIP-77, for a reconciliation that is over.
     """
 
     DUPLICATE = "duplicate"
@@ -28,6 +28,7 @@ class ReasonPrefix(StrEnum):
     MUTE = "mute"
     ERROR = "error"
     UNSUPPORTED = "unsupported"
+    CLOSED = "closed"
 
 
 class Rejected(Exception):

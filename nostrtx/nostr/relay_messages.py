@@ -10,6 +10,8 @@ Pure: no I/O and no clock.
 
 from __future__ import annotations
 
+from binascii import hexlify
+
 from nostrtx.nostr.json import dumps
 
 
@@ -38,6 +40,25 @@ def auth(challenge: str) -> bytes:
 def closed(subscription_json: bytes, reason: str) -> bytes:
     """The relay ended, or refused, a subscription."""
     return b'["CLOSED",%b,%b]' % (subscription_json, dumps(reason))
+
+
+def neg_msg(session_json: bytes, message: bytes) -> bytes:
+    """The relay's next step in a reconciliation (NIP-77); sent in hexadecimal."""
+    return b'["NEG-MSG",%b,"%b"]' % (session_json, hexlify(message))
+
+
+def neg_err(session_json: bytes, reason: str, most: int | None = None) -> bytes:
+    """
+    The relay ended, or refused, a reconciliation (NIP-77).
+
+    Args:
+        session_json: The client's name for it.
+        reason: Why.
+        most: How many events the relay reconciles, where it would have been more.
+    """
+    if most is None:
+        return b'["NEG-ERR",%b,%b]' % (session_json, dumps(reason))
+    return b'["NEG-ERR",%b,%b,%d]' % (session_json, dumps(reason), most)
 
 
 def notice(text: str) -> bytes:

@@ -32,6 +32,7 @@ class RejectedTests(SynchronousTestCase):
                 "mute",
                 "error",
                 "unsupported",
+                "closed",
             ],
         )
 

@@ -7,7 +7,15 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.nostr.json import dumps
-from nostrtx.nostr.relay_messages import closed, eose, event_prefix, notice, ok
+from nostrtx.nostr.relay_messages import (
+    closed,
+    eose,
+    event_prefix,
+    neg_err,
+    neg_msg,
+    notice,
+    ok,
+)
 from tests.storage.events import make_event
 
 #: Texts that need escaping, or look as if they did.
@@ -49,6 +57,22 @@ class RelayMessageTests(SynchronousTestCase):
         """NOTICE holds a text."""
         for text in _TEXTS:
             self.assertEqual(json.loads(notice(text)), ["NOTICE", text])
+
+    def test_reconciliation(self) -> None:
+        """NEG-MSG is in lower-case hexadecimal; NEG-ERR may end in a limit."""
+        for text in _TEXTS:
+            id_ = dumps(text)
+            self.assertEqual(
+                json.loads(neg_msg(id_, b"a\xab\xff")), ["NEG-MSG", text, "61abff"]
+            )
+            self.assertEqual(
+                json.loads(neg_err(id_, f"closed: {text}")),
+                ["NEG-ERR", text, f"closed: {text}"],
+            )
+            self.assertEqual(
+                json.loads(neg_err(id_, "blocked: big", 5)),
+                ["NEG-ERR", text, "blocked: big", 5],
+            )
 
     def test_bytes(self) -> None:
         """Messages are compact, byte for byte."""
