@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from nostrtx.interfaces import (
@@ -21,6 +22,7 @@ from nostrtx.interfaces import (
     Page,
     SaveOutcome,
     SaveResult,
+    TooManyEvents,
 )
 from nostrtx.nostr.deletion import (
     deleted_addresses,
@@ -30,6 +32,7 @@ from nostrtx.nostr.deletion import (
 )
 from nostrtx.nostr.event import Address, Event, supersedes
 from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.negentropy.snapshot import Snapshot
 
 
 def _place(event: Event) -> tuple[int, bytes]:
@@ -65,8 +68,8 @@ class MemoryEventStore:
         self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
     ) -> IStoredQuery:
         """Begin to answer ``filters`` from the events of this moment."""
-        shown = _shown(self._ordered[:], now, screen)
-        return _StoredQuery(_answer(shown, filters), self._last_seq)
+        alive = [event for event in self._ordered if not event.is_expired(now)]
+        return _StoredQuery(_answer(alive, filters, screen), self._last_seq)
 
     def count(
         self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
@@ -75,9 +78,25 @@ class MemoryEventStore:
         return succeed(
             sum(
                 any(filter_.matches(event) for filter_ in filters)
-                for event in _shown(self._ordered, now, screen)
+                and not event.is_expired(now)
+                and _is_shown(event, screen)
+                for event in self._ordered
             )
         )
+
+    def sealed_set(
+        self, filter_: Filter, now: float, screen: IScreen | None, most: int | None
+    ) -> Deferred[Snapshot]:
+        """What matches ``filter_`` at this moment."""
+        shown = _shown(self._ordered, now, screen)
+        matches = (event for event in shown if filter_.matches(event))
+        records = [
+            (event.created_at, event.id)
+            for event in islice(matches, filter_.limit)
+        ]
+        if most is not None and len(records) > most:
+            return fail(TooManyEvents(most))
+        return succeed(Snapshot.of(records))
 
     def delete_expired(self, now: float) -> Deferred[int]:
         """Remove all events that have expired by ``now``."""
@@ -162,20 +181,15 @@ class _StoredQuery:
         self._next = None
 
 
-def _shown(
-    events: Iterable[Event], now: float, screen: IScreen | None
-) -> Iterator[Event]:
-    """The events that have not expired and that ``screen`` does not hide."""
-    for event in events:
-        if event.is_expired(now):
-            continue
-        if screen is not None and (screen.kinds is None or event.kind in screen.kinds):
-            if screen.hides_all or not screen.may_read(event.raw):
-                continue
-        yield event
+def _is_shown(event: Event, screen: IScreen | None) -> bool:
+    if screen is None or (screen.kinds is not None and event.kind not in screen.kinds):
+        return True
+    return not screen.hides_all and screen.may_read(event.raw)
 
 
-def _answer(events: Iterable[Event], filters: Sequence[Filter]) -> Iterator[bytes]:
+def _answer(
+    events: Iterable[Event], filters: Sequence[Filter], screen: IScreen | None
+) -> Iterator[bytes]:
     """The ``raw`` of ``events`` that are among the newest of at least one filter."""
     asked = [filter_ for filter_ in filters if not filter_.matches_nothing]
     # What is left of each filter's limit; a filter without one never gets to 0.
@@ -183,10 +197,12 @@ def _answer(events: Iterable[Event], filters: Sequence[Filter]) -> Iterator[byte
     for event in events:
         if not any(room):
             return
-        wanted = False
-        for at, filter_ in enumerate(asked):
-            if room[at] and filter_.matches(event):
+        matched = [
+            at
+            for at, filter_ in enumerate(asked)
+            if room[at] and filter_.matches(event)
+        ]
+        if matched and _is_shown(event, screen):
+            for at in matched:
                 room[at] -= 1
-                wanted = True
-        if wanted:
             yield event.raw

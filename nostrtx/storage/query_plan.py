@@ -51,6 +51,7 @@ class Plan:
         tag: Which of the filter's tag conditions, for :attr:`Way.TAG` and
             :attr:`Way.ADDRESSES`.
         kinds: The filter's kinds that an event can have; None for any.
+        left_out: Kinds that are not wanted where ``kinds`` is None.
         check_kinds: Whether what is found may be of another kind.
         check_authors: Whether what is found may be of another author.
         check_times: Whether what is found may be of another time.
@@ -60,6 +61,7 @@ class Plan:
     way: Way
     tag: int
     kinds: tuple[int, ...] | None
+    left_out: frozenset[int]
     check_kinds: bool
     check_authors: bool
     check_times: bool
@@ -76,7 +78,11 @@ class Plan:
         )
 
 
-def plan_query(filter_: Filter, size: Callable[[Way, int], int]) -> Plan:
+def plan_query(
+    filter_: Filter,
+    size: Callable[[Way, int], int],
+    hidden: frozenset[int] = frozenset(),
+) -> Plan:
     """
     The best way to answer ``filter_``, which must not match nothing.
 
@@ -84,10 +90,15 @@ def plan_query(filter_: Filter, size: Callable[[Way, int], int]) -> Plan:
         filter_: What is asked for.
         size: About how many events a way leads to; takes the way and the number
             of the tag condition.
+        hidden: Kinds that are not to be found, whatever the filter asks for.
     """
     kinds = filter_.kinds
-    if kinds is not None and not (0 <= min(kinds) and max(kinds) <= MAX_KIND):
-        kinds = tuple([kind for kind in kinds if 0 <= kind <= MAX_KIND])
+    if kinds is not None:
+        if not (0 <= min(kinds) and max(kinds) <= MAX_KIND):
+            kinds = tuple([kind for kind in kinds if 0 <= kind <= MAX_KIND])
+        if not hidden.isdisjoint(kinds):
+            kinds = tuple([kind for kind in kinds if kind not in hidden])
+        hidden = frozenset()
     tags = filter_.tags
     tag = -1
     if filter_.ids is not None:
@@ -98,7 +109,9 @@ def plan_query(filter_: Filter, size: Callable[[Way, int], int]) -> Plan:
         way,
         tag,
         kinds,
-        way is Way.IDS and kinds is not None,
+        hidden,
+        (way is Way.IDS and kinds is not None)
+        or (way in (Way.IDS, Way.EVERYTHING) and bool(hidden)),
         filter_.authors is not None and way not in (Way.AUTHORS, Way.ADDRESSES),
         way in (Way.IDS, Way.ADDRESSES)
         and not (filter_.since is None and filter_.until is None),

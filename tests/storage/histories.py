@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from nostrtx.nostr.event import MAX_CREATED_AT, Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import NOW, make_event
+from tests.storage.screens import Screen
 
 _T = TypeVar("_T")
 
@@ -211,6 +212,16 @@ _conditions: Final = st.one_of(
 )
 
 _LIMITS: Final = (None, None, 0, 1, 1, 2, 3, 5, 10, 1000)
+
+
+def screens() -> st.SearchStrategy[Screen | None]:
+    """Screens that hide some kinds from some readers, or none at all."""
+    return st.none() | st.builds(
+        Screen,
+        st.sampled_from([None, *map(frozenset, ([1], [7, 30023], [0, 3, 1059], []))]),
+        _some(AUTHORS, 30),
+        st.booleans(),
+    )
 
 
 def filters(

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import IEventStore, IStoredQuery, Page, SaveOutcome
+from nostrtx.interfaces import (
+    IEventStore,
+    IScreen,
+    IStoredQuery,
+    Page,
+    SaveOutcome,
+)
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import NOW
@@ -80,14 +86,18 @@ class StoreCase(_TestCase):
         query.close()
         return pages
 
-    def answer(self, *filters: Filter, now: float = NOW) -> list[bytes]:
+    def answer(
+        self, *filters: Filter, now: float = NOW, screen: IScreen | None = None
+    ) -> list[bytes]:
         """The whole answer to ``filters``."""
-        pages = self.pages(self.store.query(filters, now))
+        pages = self.pages(self.store.query(filters, now, screen))
         return [bytes(raw) for page in pages for raw in page.events]
 
-    def count(self, *filters: Filter, now: float = NOW) -> int:
+    def count(
+        self, *filters: Filter, now: float = NOW, screen: IScreen | None = None
+    ) -> int:
         """The store's count for ``filters``."""
-        return self.result_of(self.store.count(filters, now))
+        return self.result_of(self.store.count(filters, now, screen))
 
     def sweep(self, now: float) -> int:
         """Remove all that is expired; how much that was."""
@@ -100,8 +110,16 @@ class StoreCase(_TestCase):
         """Assert that the store holds ``events`` and nothing else."""
         self.assert_found(Filter(), *events)
 
-    def assert_found(self, filter_: Filter, *events: Event, now: float = NOW) -> None:
+    def assert_found(
+        self,
+        filter_: Filter,
+        *events: Event,
+        now: float = NOW,
+        screen: IScreen | None = None,
+    ) -> None:
         """Assert that ``filter_``, without a limit, finds and counts ``events``."""
         expected = [event.raw for event in newest_first(events)]
-        self.assertEqual(self.answer(filter_, now=now), expected, filter_)
-        self.assertEqual(self.count(filter_, now=now), len(expected), filter_)
+        answer = self.answer(filter_, now=now, screen=screen)
+        self.assertEqual(answer, expected, filter_)
+        count = self.count(filter_, now=now, screen=screen)
+        self.assertEqual(count, len(expected), filter_)

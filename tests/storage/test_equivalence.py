@@ -32,7 +32,9 @@ from tests.storage.histories import (
     filters,
     histories,
     long_history,
+    screens,
 )
+from tests.storage.screens import Screen
 from tests.storage.waiting_reactor import WaitingReactor
 
 _T = TypeVar("_T")
@@ -160,6 +162,7 @@ class EquivalenceTests(SynchronousTestCase):
                         data.draw(many, label="filters"),
                         data.draw(_NOW, label="now"),
                         data.draw(st.lists(_ASKING, max_size=3), label="asking"),
+                        data.draw(screens(), label="screen"),
                     )
                 self._compare(pair, [Filter()], 0, ())
             finally:
@@ -182,7 +185,8 @@ class EquivalenceTests(SynchronousTestCase):
                         spans = [
                             attrs.evolve(one, since=since, until=until) for one in many
                         ]
-                        self._compare(pair, spans, NOW + 9, [(50_000, inf)])
+                        screen = data.draw(screens())
+                        self._compare(pair, spans, NOW + 9, [(50_000, inf)], screen)
             finally:
                 pair.close()
 
@@ -204,11 +208,14 @@ class EquivalenceTests(SynchronousTestCase):
         asked: Sequence[Filter],
         now: float,
         asking: Sequence[tuple[int, float]],
+        screen: Screen | None = None,
     ) -> None:
-        expected = pair.rest(pair.expected.query(asked, now))
-        self.assertEqual(pair.rest(pair.actual.query(asked, now), asking), expected)
+        expected = pair.rest(pair.expected.query(asked, now, screen))
+        actual = pair.rest(pair.actual.query(asked, now, screen), asking)
+        self.assertEqual(actual, expected)
         counts = [
-            pair.result_of(store.count(asked, now)) for store in self._stores(pair)
+            pair.result_of(store.count(asked, now, screen))
+            for store in self._stores(pair)
         ]
         self.assertEqual(counts[1], counts[0])
         query = pair.actual.query(asked, now)

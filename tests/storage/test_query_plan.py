@@ -56,6 +56,22 @@ class PlanQueryTests(SynchronousTestCase):
         self.assertTrue(plan.check_times)
         self.assertEqual(plan.check_tags, (0, 1))
 
+    def test_hidden_kinds(self) -> None:
+        """Hidden kinds are not looked for, and sieved out where none are named."""
+        hidden = frozenset({4, 5})
+        for one in (Filter(kinds=(1, 4)), Filter(ids=(_A,), kinds=(4, 1))):
+            plan = plan_query(one, lambda way, tag: 0, hidden)
+            self.assertEqual((plan.kinds, plan.left_out), ((1,), frozenset()))
+        for one, is_checked in (
+            (Filter(), True),
+            (Filter(ids=(_A,)), True),
+            (Filter(authors=(_A,)), False),
+            (Filter(tags=(("e", ("x",)),)), False),
+        ):
+            plan = plan_query(one, lambda way, tag: 0, hidden)
+            self.assertEqual((plan.kinds, plan.left_out), (None, hidden))
+            self.assertEqual(plan.check_kinds, is_checked)
+
     def test_ids_alone(self) -> None:
         """Ids alone need no check."""
         self.assertTrue(self.plan(Filter(ids=(_A,))).is_exact)

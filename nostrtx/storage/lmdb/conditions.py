@@ -5,10 +5,11 @@ What a filter asks for and the index that was chosen does not ensure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import RAW_PUBKEY, indexed_tags, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import has_address
@@ -51,17 +52,26 @@ class Conditions:
         filter_: What is asked for.
         plan: How it is answered.
         kept: Where to keep events that had to be read, by ``seq``.
+        screen: Which events the reader may see; what the plan leaves out need not
+            be asked for.
 
     Attributes:
         sieve: Makes the checks that can be made on postings; None if there are none.
         cost: How much slower than reading a posting sieving it is.
+        screen: Who must be asked whether an event may be seen; None if all may.
     """
 
     def __init__(
-        self, snapshot: Snapshot, filter_: Filter, plan: Plan, kept: dict[bytes, bytes]
+        self,
+        snapshot: Snapshot,
+        filter_: Filter,
+        plan: Plan,
+        kept: dict[bytes, bytes],
+        screen: IScreen | None,
     ) -> None:
         self._snapshot = snapshot
         self._kept = kept
+        self.screen = screen if _is_asked(screen, plan) else None
         self.cost = 1
         self._authors: frozenset[bytes] | None = None
         steps: list[Sieve] = []
@@ -70,6 +80,9 @@ class Conditions:
         if plan.check_kinds and plan.kinds is not None:
             kinds = frozenset(map(kind_key, plan.kinds))
             steps.append(lambda found: [p for p in found if p[KIND] in kinds])
+        elif plan.check_kinds:
+            others = frozenset(map(kind_key, plan.left_out))
+            steps.append(lambda found: [p for p in found if p[KIND] not in others])
         if plan.check_authors and filter_.authors is not None:
             self._authors = frozenset(filter_.authors)
             prefixes = {author[:4] for author in filter_.authors}
@@ -83,16 +96,36 @@ class Conditions:
     @property
     def has_none(self) -> bool:
         """Whether all but what has expired is wanted."""
-        return self.sieve is None and self._authors is None
+        return self.sieve is None and self._authors is None and self.screen is None
 
     def verified(self, postings: list[bytes]) -> Generator[None, None, list[bytes]]:
-        """Those of ``postings`` that have not expired and are by the very authors."""
+        """
+        Those of ``postings`` that count.
+
+        They have not expired, are by the very authors, and may be seen.
+        """
         expired = self._snapshot.expired
         if expired:
             postings = [p for p in postings if p[SEQ] not in expired]
-        authors = self._authors
-        if authors is None:
-            return postings
+        authors, screen = self._authors, self.screen
+        if authors is not None:
+            postings = yield from self._read(
+                postings,
+                None,
+                lambda raw: bytes.fromhex(str(raw[RAW_PUBKEY], "ascii")) in authors,
+            )
+        if screen is not None:
+            kinds = None if screen.kinds is None else set(map(kind_key, screen.kinds))
+            postings = yield from self._read(postings, kinds, screen.may_read)
+        return postings
+
+    def _read(
+        self,
+        postings: list[bytes],
+        kinds: Collection[bytes] | None,
+        passes: Callable[[bytes], bool],
+    ) -> Generator[None, None, list[bytes]]:
+        """Those whose events pass; those of other ``kinds`` do without."""
         get = self._snapshot.get
         events = self._snapshot.db.events
         kept = self._kept
@@ -100,13 +133,15 @@ class Conditions:
         passed: list[bytes] = []
         for at in range(0, len(postings), _READ_AT_ONCE):
             block = postings[at : at + _READ_AT_ONCE]
-            seqs = [posting[SEQ] for posting in block]
-            raws = [get(seq, None, events) for seq in seqs]
-            passed += [
+            asked = block if kinds is None else [p for p in block if p[KIND] in kinds]
+            seqs = [posting[SEQ] for posting in asked]
+            raws = [kept.get(seq) or get(seq, None, events) for seq in seqs]
+            failed = {
                 posting
-                for posting, raw in zip(block, raws, strict=True)
-                if bytes.fromhex(str(raw[RAW_PUBKEY], "ascii")) in authors
-            ]
+                for posting, raw in zip(asked, raws, strict=True)
+                if not passes(raw)
+            }
+            passed += [p for p in block if p not in failed] if failed else block
             if room > 0:
                 room -= sum(map(len, raws))
                 kept.update(zip(seqs, raws, strict=True))
@@ -147,6 +182,17 @@ def tag_lookup(
         return any(in_tags(prefix + kind, posting) for prefix in prefixes)
 
     return has
+
+
+def _is_asked(screen: IScreen | None, plan: Plan) -> bool:
+    """Whether events that the plan leads to may be hidden, some but not others."""
+    if screen is None or screen.hides_all:
+        return False
+    return (
+        screen.kinds is None
+        or plan.kinds is None
+        or not screen.kinds.isdisjoint(plan.kinds)
+    )
 
 
 def _times(filter_: Filter) -> Sieve:

@@ -18,12 +18,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import IStoredQuery, Page, StoreError
+from nostrtx.interfaces import IScreen, IStoredQuery, Page, StoreError
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.keys import SEQ
 from nostrtx.storage.lmdb.merge import union
-from nostrtx.storage.lmdb.scan import Scan
+from nostrtx.storage.lmdb.scan import Scan, hides_everything
 from nostrtx.storage.lmdb.schema import Databases
 from nostrtx.storage.lmdb.snapshot import Pauses, Snapshot
 
@@ -40,6 +40,7 @@ class LMDBStoredQuery:
         databases: The store.
         filters: What is asked for.
         now: What expires by then is left out.
+        screen: Hides events from the reader; None hides nothing.
         clock: Tells the time to which deadlines refer.
 
     Attributes:
@@ -53,6 +54,7 @@ class LMDBStoredQuery:
         databases: Databases,
         filters: Sequence[Filter],
         now: float,
+        screen: IScreen | None,
         clock: IReactorTime,
     ) -> None:
         self._databases = databases
@@ -61,7 +63,9 @@ class LMDBStoredQuery:
         self._at = 0
         self._kept: dict[bytes, bytes] = {}
         self._snapshot: Snapshot | None = Snapshot(databases)
-        self._search: Pauses | None = self._find(self._snapshot, filters, now)
+        self._search: Pauses | None = self._find(
+            self._snapshot, () if hides_everything(screen) else filters, now, screen
+        )
         self.floor = self._snapshot.last_seq()
 
     def next_page(self, max_bytes: int, deadline: float) -> Page:
@@ -93,13 +97,17 @@ class LMDBStoredQuery:
             self._snapshot = None
 
     def _find(
-        self, snapshot: Snapshot, filters: Sequence[Filter], now: float
+        self,
+        snapshot: Snapshot,
+        filters: Sequence[Filter],
+        now: float,
+        screen: IScreen | None,
     ) -> Pauses:
         yield from snapshot.find_expired(now)
         lists = []
         for filter_ in filters:
             if filter_.limit != 0 and not filter_.matches_nothing:
-                scan = Scan(snapshot, filter_, filter_.limit, self._kept)
+                scan = Scan(snapshot, filter_, filter_.limit, self._kept, screen)
                 lists.append((yield from scan.postings()))
         yield from union(lists, self._found, lambda p: snapshot.raw(p)[RAW_ID])
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import is_replaceable
@@ -63,6 +64,7 @@ class Scan:
         filter_: What is asked for; must not match nothing.
         wanted: How many to find; None for all.
         kept: Where to keep events that had to be read, by ``seq``.
+        screen: Hides events from the reader; None hides nothing.
         is_ordered: Whether the order matters; if not, all must be wanted, and what
             matches may be found more than once.
 
@@ -76,6 +78,7 @@ class Scan:
         filter_: Filter,
         wanted: int | None,
         kept: dict[bytes, bytes],
+        screen: IScreen | None = None,
         is_ordered: bool = True,
     ) -> None:
         self._snapshot = snapshot
@@ -83,12 +86,22 @@ class Scan:
         self._wanted = wanted
         self._kept = kept
         self._is_ordered = is_ordered
+        self._screen = screen
         self.plan = plan_query(
-            filter_, lambda way, tag: size_of(snapshot, filter_, way, tag)
+            filter_,
+            lambda way, tag: size_of(snapshot, filter_, way, tag),
+            hidden_kinds(screen),
         )
-        self._conditions = Conditions(snapshot, filter_, self.plan, kept)
+        self._conditions = Conditions(snapshot, filter_, self.plan, kept, screen)
         self._first = first_posting(filter_.until)
         self._end = end_of_postings(filter_.since)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all under the plan's keys match, but for kinds it leaves out."""
+        return self._conditions.screen is None and (
+            self.plan.is_exact or self.plan.way is Way.EVERYTHING
+        )
 
     def postings(self) -> Found:
         """The newest matches, in order but for ties."""
@@ -157,6 +170,7 @@ class Scan:
             self._snapshot,
             letter,
             plan.kinds,
+            plan.left_out,
             self._first,
             self._end,
             self._sure if self._conditions.has_none else None,
@@ -193,8 +207,9 @@ class Scan:
         if kinds is not None:
             keys = [author + kind for author in authors for kind in kinds]
         else:
+            left_out = set(map(kind_key, plan.left_out))
             for author in authors:
-                under = yield from kinds_under(cursor, author)
+                under = yield from kinds_under(cursor, author, left_out)
                 keys += [author + kind for kind in under]
                 yield
         return found + (yield from self._from_keys(cursor, keys, True))
@@ -225,8 +240,10 @@ class Scan:
 
     @cached_property
     def _with_authors(self) -> Conditions:
-        plan = attrs.evolve(self.plan, check_authors=True)
-        return Conditions(self._snapshot, self._filter, plan, self._kept)
+        plan = attrs.evolve(
+            self.plan, check_authors=True, check_kinds=bool(self.plan.left_out)
+        )
+        return Conditions(self._snapshot, self._filter, plan, self._kept, self._screen)
 
     def _lists(self, cursor: Any, keys: Iterable[bytes]) -> list[PostingSource]:
         return [KeyPostings(cursor, key, self._first, self._end) for key in keys]
@@ -344,3 +361,15 @@ class Scan:
 
     def _id_of(self, posting: bytes) -> bytes:
         return self._snapshot.raw(posting)[RAW_ID]
+
+
+def hidden_kinds(screen: IScreen | None) -> frozenset[int]:
+    """The kinds of which ``screen`` hides all events, where it names them."""
+    if screen is None or not screen.hides_all:
+        return frozenset()
+    return screen.kinds or frozenset()
+
+
+def hides_everything(screen: IScreen | None) -> bool:
+    """Whether ``screen`` hides all events of all kinds."""
+    return screen is not None and screen.hides_all and screen.kinds is None

@@ -3,13 +3,14 @@
 The embedded store: events in a directory, in one LMDB environment.
 
 Reads happen on the reactor's thread, from memory as a rule; a thread of its own
-writes, one transaction for each batch. Other processes may use the same directory
-at the same time.
+writes, one transaction for each batch, and another one reads for reconciliation.
+Other processes may use the same directory at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from time import sleep
 from typing import Any, Final, TypeVar
 
 import lmdb
@@ -19,18 +20,22 @@ from zope.interface import implementer
 
 from nostrtx.interfaces import (
     IEventStore,
+    IScreen,
     IStoredQuery,
     SaveResult,
     StoreError,
+    TooManyEvents,
 )
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.storage.lmdb.counting import count_matches
+from nostrtx.storage.lmdb.job_thread import JobThread
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.schema import Databases, open_databases
+from nostrtx.storage.lmdb.sealed_sets import find_records
 from nostrtx.storage.lmdb.snapshot import Snapshot
 from nostrtx.storage.lmdb.writer import EventWriter
-from nostrtx.storage.lmdb.writer_thread import WriterThread
 
 _T = TypeVar("_T")
 
@@ -39,6 +44,10 @@ _SWEEP: Final = 1000
 
 #: How long counting holds up the reactor at a time, in seconds.
 _COUNT_SLICE: Final = 0.005
+
+#: How long a thread that reads sleeps now and then, in seconds: long enough for the
+#: reactor to take over.
+_BREATH: Final = 0.00005
 
 
 @implementer(IEventStore)
@@ -58,18 +67,21 @@ class LMDBEventStore:
         self._path = path
         self._max_bytes = max_bytes
         self._reactor = reactor
-        self._writer = WriterThread(reactor)
+        self._writer = JobThread(reactor, "nostrtx writer")
+        self._reader = JobThread(reactor, "nostrtx reader")
         self._databases: Databases | None = None
 
     def open(self) -> None:
         """Open the directory and start the thread that writes."""
         self._databases = open_databases(self._path, self._max_bytes)
         self._writer.start()
+        self._reader.start()
 
     async def _close(self) -> None:
         databases, self._databases = self._databases, None
         if databases is not None:
             await self._writer.stop()
+            await self._reader.stop()
             databases.env.close()
 
     def close(self) -> Deferred[None]:
@@ -80,16 +92,42 @@ class LMDBEventStore:
         """Save events by the rules, in one transaction."""
         return self._write(lambda writer: [writer.save(event) for event in events])
 
-    def query(self, filters: Sequence[Filter], now: float) -> IStoredQuery:
+    def query(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> IStoredQuery:
         """Begin to answer ``filters`` from the store as it is at this moment."""
         try:
-            return LMDBStoredQuery(self._opened(), filters, now, self._reactor)
+            return LMDBStoredQuery(self._opened(), filters, now, screen, self._reactor)
         except lmdb.Error as error:
             raise self._unreadable() from error
 
-    def count(self, filters: Sequence[Filter], now: float) -> Deferred[int]:
+    def count(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
+    ) -> Deferred[int]:
         """Count what matches, some milliseconds at a time."""
-        return Deferred.fromCoroutine(self._count(filters, now))
+        return Deferred.fromCoroutine(self._count(filters, now, screen))
+
+    def sealed_set(
+        self, filter_: Filter, now: float, screen: IScreen | None, most: int | None
+    ) -> Deferred[SealedSet]:
+        """What matches ``filter_``, found and sorted in a thread of its own."""
+        databases = self._opened()
+
+        def job() -> SealedSet:
+            try:
+                snapshot = Snapshot(databases)
+                try:
+                    finding = find_records(snapshot, filter_, now, screen, most)
+                    records = _take_time(finding)
+                finally:
+                    snapshot.close()
+            except TooManyEvents:
+                raise
+            except Exception:
+                raise self._unreadable() from None
+            return SealedSet(*records)
+
+        return self._reader.do(job)
 
     def delete_expired(self, now: float) -> Deferred[int]:
         """Remove some of the events that have expired by ``now``."""
@@ -128,12 +166,14 @@ class LMDBEventStore:
 
         return self._writer.do(job)
 
-    async def _count(self, filters: Sequence[Filter], now: float) -> int:
+    async def _count(
+        self, filters: Sequence[Filter], now: float, screen: IScreen | None
+    ) -> int:
         seconds = self._reactor.seconds
         try:
             snapshot = Snapshot(self._opened())
             try:
-                counting = count_matches(snapshot, filters, now)
+                counting = count_matches(snapshot, filters, now, screen)
                 until = seconds() + _COUNT_SLICE
                 while True:
                     next(counting)
@@ -156,3 +196,14 @@ class LMDBEventStore:
     def _unreadable(self) -> StoreError:
         self._log.failure("Reading from the store failed.")
         return StoreError("the event store cannot be read")
+
+
+def _take_time(steps: Generator[None, None, _T]) -> _T:
+    """What comes of ``steps``; at every pause, others may use the interpreter."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            result: _T = finished.value
+            return result
+        sleep(_BREATH)

@@ -9,7 +9,7 @@ newest first, until enough have the tag; whichever is less work.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Container, Generator, Iterable, Sequence
 from typing import Any, Final
 
 from nostrtx.nostr.kinds import has_address
@@ -35,6 +35,7 @@ class TagSources:
         snapshot: The view of the store.
         letter: The name of the tag.
         kinds: The kinds that matter; None for any.
+        left_out: Kinds that do not matter, then.
         first: The posting to begin with; empty for the start.
         end: The posting to end before; empty for no end.
         wanted: How many events are wanted; None if that is not known.
@@ -50,6 +51,7 @@ class TagSources:
         snapshot: Snapshot,
         letter: str,
         kinds: Iterable[int] | None,
+        left_out: Iterable[int],
         first: bytes,
         end: bytes,
         wanted: int | None,
@@ -57,6 +59,7 @@ class TagSources:
         self._snapshot = snapshot
         self._letter = letter
         self._kinds = kinds
+        self._left_out = set(map(kind_key, left_out))
         self._first = first
         self._end = end
         self._wanted = wanted
@@ -73,9 +76,9 @@ class TagSources:
             tags = snapshot.cursor(snapshot.db.tags)
             slot_tags = snapshot.cursor(snapshot.db.slot_tags)
             for prefix in prefixes:
-                under = yield from kinds_under(tags, prefix)
+                under = yield from kinds_under(tags, prefix, self._left_out)
                 self.keys += [prefix + key for key in under]
-                for key in (yield from kinds_under(slot_tags, prefix)):
+                for key in (yield from kinds_under(slot_tags, prefix, self._left_out)):
                     versioned.setdefault(key, []).append(prefix)
                 yield
         else:
@@ -145,17 +148,27 @@ class TagSources:
             yield
 
 
-def kinds_under(cursor: Any, prefix: bytes) -> Generator[None, None, list[bytes]]:
-    """The kinds, two bytes each, in the keys of an index that begin with ``prefix``."""
+def kinds_under(
+    cursor: Any, prefix: bytes, left_out: Container[bytes] = ()
+) -> Generator[None, None, list[bytes]]:
+    """
+    The kinds, two bytes each, in the keys of an index that begin with ``prefix``.
+
+    Args:
+        cursor: A cursor of the index.
+        prefix: What the keys begin with.
+        left_out: Kinds that do not matter.
+    """
     kinds: list[bytes] = []
     found = cursor.set_range(prefix)
     while found:
         key = cursor.key()
         if not key.startswith(prefix):
             break
-        kinds.append(key[-2:])
-        if len(kinds) % 500 == 0:
-            yield
-            cursor.set_key(key)
+        if key[-2:] not in left_out:
+            kinds.append(key[-2:])
+            if len(kinds) % 500 == 0:
+                yield
+                cursor.set_key(key)
         found = cursor.next_nodup()
     return kinds

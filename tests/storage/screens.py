@@ -1,0 +1,38 @@
+"""A screen for tests of stores, which watches how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+from zope.interface import implementer
+
+from nostrtx.interfaces import IScreen
+from nostrtx.nostr.event import stored_event
+
+
+@implementer(IScreen)
+@attrs.frozen
+class Screen:
+    """
+    Hides events of some kinds, but for those of some authors.
+
+    Attributes:
+        kinds: The kinds; None for all.
+        shown: The authors.
+        hides_all: Whether the authors do not matter: all of those kinds are hidden.
+        asked: The kinds of the events that were asked for.
+    """
+
+    kinds: frozenset[int] | None
+    shown: Collection[bytes] = ()
+    hides_all: bool = False
+    asked: list[int] = attrs.field(factory=list, repr=False)
+
+    def may_read(self, raw: bytes) -> bool:
+        """Whether the event is by one of the authors."""
+        event = stored_event(raw)
+        assert not self.hides_all, "all are hidden, there is nothing to ask"
+        assert self.kinds is None or event.kind in self.kinds, event.kind
+        self.asked.append(event.kind)
+        return event.pubkey in self.shown
