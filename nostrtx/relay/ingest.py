@@ -24,7 +24,6 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
 from nostrtx.nostr.kinds import NEVER_SERVED, has_address, is_ephemeral
 from nostrtx.nostr.proof_of_work import check_proof_of_work
-from nostrtx.nostr.protection import is_protected
 from nostrtx.nostr.relay_messages import notice, ok
 from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
 from nostrtx.relay.recent_ids import RecentIds
@@ -155,7 +154,7 @@ class Ingest:
             else:
                 client.send(ok(id_, False, reason))
             return
-        if event.id in self._recent and auth.may_publish(event.kind):
+        if event.id in self._recent and auth.may_publish(event):
             self._answer(event.id, client, True, _DUPLICATE)
             return
         self._pending += 1
@@ -243,11 +242,7 @@ class Ingest:
         if is_deletion_request(event):
             for id_ in deleted_ids(event):
                 self._recent.discard(id_)
-        if (
-            not has_address(event.kind)
-            and event.expiration is None
-            and not is_protected(event)
-        ):
+        if not has_address(event.kind) and event.expiration is None:
             self._recent.add(event.id)
 
     def _settle(self, answered: int) -> None:

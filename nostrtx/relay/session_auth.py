@@ -2,8 +2,9 @@
 """
 Who a client has proved to be (NIP-42).
 
-A client is sent one challenge for its connection, when there is a reason, and may
-sign it with any number of keys, one after the other.
+A client is sent one challenge for its connection: at its start if the settings ask
+for authentication, else when there is a reason. It may sign it with any number of
+keys, one after the other, and is from then on all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
-from nostrtx.nostr.protection import check_protection
+from nostrtx.nostr.protection import check_protection, is_protected
 from nostrtx.nostr.relay_messages import auth, notice, ok
 from nostrtx.relay.visibility import Visibility
 
@@ -54,6 +55,7 @@ class AuthRules:
         self.visibility = visibility
         self.must_read = settings.required in ("read", "both")
         self.must_write = settings.required in ("write", "both")
+        self.at_start = self.must_read or self.must_write
         self.write_kinds = frozenset(settings.write_kinds)
         self.open_kinds = frozenset(settings.open_kinds)
         self.max_pubkeys = settings.max_pubkeys
@@ -82,6 +84,8 @@ class SessionAuth:
         self._challenge = ""
         self._failures = 0
         self.pubkeys = _NOBODY
+        if rules.at_start:
+            self.challenge()
 
     def challenge(self) -> None:
         """Send the challenge, unless the client has it."""
@@ -101,13 +105,10 @@ class SessionAuth:
         self.pubkeys |= {event.pubkey}
         self._client.send(ok(event.id.hex(), True, ""))
 
-    def may_publish(self, kind: int) -> bool:
-        """Whether the client need not prove who it is to publish this kind."""
-        rules = self._rules
-        return (
-            bool(self.pubkeys)
-            or not (rules.must_write or kind in rules.write_kinds)
-            or kind in rules.open_kinds
+    def may_publish(self, event: Event) -> bool:
+        """Whether the client need not prove more than it has to publish ``event``."""
+        return self._may_write(event.kind) and (
+            event.pubkey in self.pubkeys or not is_protected(event)
         )
 
     def check_event(self, event: Event) -> None:
@@ -120,10 +121,9 @@ class SessionAuth:
             Rejected: ``auth-required:`` after the challenge was sent,
                 ``restricted:`` or ``blocked:``.
         """
-        kind = event.kind
-        if kind == REQUEST_TO_VANISH:
+        if event.kind == REQUEST_TO_VANISH:
             return
-        if not self.may_publish(kind):
+        if not self._may_write(event.kind):
             raise self._required("to publish here")
         try:
             check_protection(event, self.pubkeys)
@@ -157,6 +157,14 @@ class SessionAuth:
             raise Rejected(
                 ReasonPrefix.RESTRICTED, "private events go to their parties only"
             )
+
+    def _may_write(self, kind: int) -> bool:
+        rules = self._rules
+        if self.pubkeys:
+            return True
+        if rules.must_write and kind not in rules.open_kinds:
+            return False
+        return kind not in rules.write_kinds
 
     def _asks_only_open(self, filters: Sequence[Filter]) -> bool:
         return all(
