@@ -38,11 +38,13 @@ class Draft:
         kind: Not an ephemeral one.
         tags: The tags.
         content: The content.
+        not_before: Its ``created_at`` at the earliest, seconds since 1970.
     """
 
     kind: int
     tags: Sequence[Sequence[str]]
     content: str = ""
+    not_before: int = 0
 
 
 class OwnEvents:
@@ -127,7 +129,10 @@ class OwnEvents:
     async def _publish(self, drafts: Sequence[Draft]) -> None:
         now = int(self._clock.seconds())
         taken = await self._times({draft.kind for draft in drafts})
-        unsaved = [(draft, max(now, taken.get(_d_of(draft), now))) for draft in drafts]
+        unsaved = [
+            (draft, max(now, draft.not_before, taken.get(_d_of(draft), 0)))
+            for draft in drafts
+        ]
         for _ in range(_MAX_ATTEMPTS):
             events = [self.sign(draft, at) for draft, at in unsaved]
             results = await self._store.save_events(events)

@@ -117,6 +117,11 @@ class OwnEventsTests(SynchronousTestCase):
         self.publish(Draft(_ROLE, [["d", "a"]]))
         self.assertEqual([one.created_at for one in self.stored(_ROLE)], [NOW + 4])
 
+    def test_not_before(self) -> None:
+        """What has to follow something is dated then or later."""
+        self.publish(Draft(5, [["k", "1"]], not_before=NOW + 7))
+        self.assertEqual(self.delivered[-1][0].created_at, NOW + 7)
+
     def test_strangers_are_not_its_own(self) -> None:
         """Only what the relay's key has signed is the relay's."""
         stranger = signed_event(8, kind=_LIST, created_at=NOW + 50)

@@ -114,9 +114,10 @@ class OwnKeyTests(SynchronousTestCase):
 
     def test_without_a_file(self) -> None:
         """Without a file there is a new key every time."""
+        draws = [seven(32), (8).to_bytes(32, "big")]
         keys = []
-        for number in (7, 8):
-            key = OwnKey(None, lambda count, n=number: n.to_bytes(count, "big"))
+        for _ in range(2):
+            key = OwnKey(None, lambda _: draws.pop(0))
             key.load()
             keys.append(key.secret.pubkey)
         self.assertEqual(keys, [public_key(7), public_key(8)])

@@ -1,0 +1,1 @@
+"""Who may use the relay, and how one comes to (NIP-43)."""
