@@ -17,6 +17,7 @@ from zope.interface import Attribute, Interface
 
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.negentropy.snapshot import Snapshot
 
 
 class SaveOutcome(Enum):
@@ -56,6 +57,19 @@ class StoreError(Exception):
 
     The text is fit for a client's eyes and for the log: disk full, map full.
     """
+
+
+class TooManyEvents(Exception):
+    """
+    More events match than were asked for at most.
+
+    Attributes:
+        most: How many.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
 
 
 class StoreUnusable(Exception):
@@ -187,6 +201,24 @@ class IEventStore(Interface):
         How many events match at least one of ``filters``; limits do not apply.
 
         What has expired by ``now``, and what ``screen`` hides, is not counted.
+        """
+
+    def sealed_set(
+        filter_: Filter, now: float, screen: IScreen | None, most: int | None
+    ) -> Deferred[Snapshot]:
+        """
+        What matches ``filter_`` at this moment or soon after, for reconciliation.
+
+        Args:
+            filter_: What is asked for. Its limit holds: the newest are taken.
+            now: Seconds since 1970; events that expire by then are left out.
+            screen: What it hides is left out and does not use up the limit. It is
+                asked from any thread. None hides nothing.
+            most: How many events there may be; None for any number.
+
+        Returns:
+            The set; may be cancelled. Fails with :class:`TooManyEvents`, before
+            anything was sorted.
         """
 
     def delete_expired(now: float) -> Deferred[int]:

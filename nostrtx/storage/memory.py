@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -88,12 +87,13 @@ class MemoryEventStore:
         self, filter_: Filter, now: float, screen: IScreen | None, most: int | None
     ) -> Deferred[Snapshot]:
         """What matches ``filter_`` at this moment."""
-        shown = _shown(self._ordered, now, screen)
-        matches = (event for event in shown if filter_.matches(event))
         records = [
             (event.created_at, event.id)
-            for event in islice(matches, filter_.limit)
-        ]
+            for event in self._ordered
+            if filter_.matches(event)
+            and not event.is_expired(now)
+            and _is_shown(event, screen)
+        ][: filter_.limit]
         if most is not None and len(records) > most:
             return fail(TooManyEvents(most))
         return succeed(Snapshot.of(records))

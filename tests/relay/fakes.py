@@ -29,6 +29,7 @@ from nostrtx.interfaces import (
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
+from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session_auth import AuthRules, SessionAuth
 from nostrtx.relay.visibility import Visibility
@@ -164,6 +165,24 @@ class HeldSave:
         self.answer.errback(error)
 
 
+@attrs.define(eq=False)
+class HeldSet:
+    """
+    One call of ``sealed_set``, to be answered by the test.
+
+    Attributes:
+        found: What the answer will be.
+        answer: What the caller waits for.
+    """
+
+    found: Deferred[Snapshot]
+    answer: Deferred[Snapshot] = attrs.field(factory=Deferred)
+
+    def give(self) -> None:
+        """Answer."""
+        _ = self.found.addBoth(self.answer.callback)
+
+
 @implementer(IStoredQuery)
 class HeldQuery:
     """
@@ -236,6 +255,8 @@ class HeldStore:
         queries: All queries, oldest first.
         hold_saves: Whether saves wait for the test.
         hold_pages: Whether pages wait for the test.
+        hold_sets: Whether sets for reconciliation wait for the test.
+        sets: Those that were held, oldest first.
         page_events: How many events a page has at most.
         page_seconds: How long a page takes.
         page_error: What asking for a page raises.
@@ -250,6 +271,8 @@ class HeldStore:
         self.queries: list[HeldQuery] = []
         self.hold_saves = False
         self.hold_pages = False
+        self.hold_sets = False
+        self.sets: list[HeldSet] = []
         self.page_events = 1_000_000
         self.page_seconds = 0.0
         self.page_error: Exception | None = None
@@ -288,6 +311,16 @@ class HeldStore:
     ) -> Deferred[int]:
         """Count in the store within."""
         return self.inner.count(filters, now, screen)
+
+    def sealed_set(
+        self, filter_: Filter, now: float, screen: IScreen | None, most: int | None
+    ) -> Deferred[Snapshot]:
+        """The set now, or when the test says."""
+        found = self.inner.sealed_set(filter_, now, screen, most)
+        if not self.hold_sets:
+            return found
+        self.sets.append(HeldSet(found))
+        return self.sets[-1].answer
 
     def delete_expired(self, now: float) -> Deferred[int]:
         """Delete in the store within."""

@@ -11,8 +11,8 @@ from tests.storage.deletion_tests import DeletionTests, ExpiryTests
 from tests.storage.filter_tests import FilterTests, OrderTests
 from tests.storage.query_tests import QueryTests
 from tests.storage.saving_tests import SavingTests
-from tests.storage.sealed_set_tests import SealedSetTests
 from tests.storage.screen_tests import ScreenTests
+from tests.storage.sealed_set_tests import SealedSetTests
 from tests.storage.vector_tests import VectorTests
 
 

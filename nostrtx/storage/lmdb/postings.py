@@ -6,7 +6,7 @@ Lists of postings in the embedded store, read newest first a piece at a time.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
@@ -118,7 +118,7 @@ class TimePostings:
     def read(self, count: int) -> list[bytes]:
         """The next postings."""
         if self._rest is None:
-            self._rest = self._begin()
+            self._rest = time_values(self._cursor, self._first)
         found = [posting_of_time(value) for value in islice(self._rest, count)]
         if len(found) < count:
             self.is_done = True
@@ -129,18 +129,19 @@ class TimePostings:
                 self.is_done = True
         return found
 
-    def _begin(self) -> Any:
-        cursor = self._cursor
-        first = self._first
-        if not first:
-            is_there = cursor.first()
-        else:
-            value = first + bytes(48 - len(first))
-            is_there = cursor.set_range_dup(first[:3], value)
-            if not is_there:
-                after = (int.from_bytes(first[:3], "big") + 1).to_bytes(4, "big")[1:]
-                is_there = after != bytes(3) and cursor.set_range(after)
-        return cursor.iternext(keys=False) if is_there else iter(())
+
+def time_values(cursor: Any, first: bytes) -> Iterator[bytes]:
+    """The values of the index by time, from that of the posting ``first`` onwards."""
+    if not first:
+        is_there = cursor.first()
+    else:
+        value = first + bytes(48 - len(first))
+        is_there = cursor.set_range_dup(first[:3], value)
+        if not is_there:
+            after = (int.from_bytes(first[:3], "big") + 1).to_bytes(4, "big")[1:]
+            is_there = after != bytes(3) and cursor.set_range(after)
+    values: Iterator[bytes] = cursor.iternext(keys=False) if is_there else iter(())
+    return values
 
 
 class KnownPostings:

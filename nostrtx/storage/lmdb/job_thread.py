@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.storage.test_lmdb -*-
 """
-The one thread that writes: it may wait for the disk, and for other writers.
+A thread for what would hold up the reactor: it may wait for the disk, or for others.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from twisted.python.failure import Failure
 _T = TypeVar("_T")
 
 
-class WriterThread:
+class JobThread:
     """
     A thread that does one job after the other.
 
     Args:
         reactor: Where the results are delivered.
+        name: Of the thread.
     """
 
-    def __init__(self, reactor: IReactorFromThreads) -> None:
+    def __init__(self, reactor: IReactorFromThreads, name: str) -> None:
         self._reactor = reactor
         self._jobs: SimpleQueue[tuple[Callable[[], Any], Deferred[Any]] | None]
         self._jobs = SimpleQueue()
-        self._thread = Thread(target=self._run, name="nostrtx store", daemon=True)
+        self._thread = Thread(target=self._run, name=name, daemon=True)
         self._stopped: Deferred[None] = Deferred()
 
     def start(self) -> None:
@@ -37,7 +38,11 @@ class WriterThread:
         self._thread.start()
 
     def do(self, job: Callable[[], _T]) -> Deferred[_T]:
-        """Do ``job`` after those before it; fires with what it returned or raised."""
+        """
+        Do ``job`` after those before it; fires with what it returned or raised.
+
+        A job whose Deferred is cancelled before its turn has come is not done.
+        """
         done: Deferred[_T] = Deferred()
         self._jobs.put((job, done))
         return done
@@ -51,10 +56,15 @@ class WriterThread:
         call = self._reactor.callFromThread
         while (task := self._jobs.get()) is not None:
             job, done = task
+            if done.called:
+                continue
             try:
                 result = job()
             except BaseException:
                 call(done.errback, Failure())
             else:
                 call(done.callback, result)
+            # Nothing of it is kept until the next job comes.
+            del task, job, done
+            result = None
         call(self._stopped.callback, None)
