@@ -231,6 +231,19 @@ class AuthSettings:
 
 
 @attrs.frozen
+class SearchSettings:
+    """
+    ``[search]``: finding events by words (NIP-50).
+
+    Attributes:
+        enabled: Whether events are indexed for it. An LMDB store needs the extra
+            ``nostrtx[search]``; without it there is no search.
+    """
+
+    enabled: bool = True
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -254,6 +267,7 @@ class Settings:
     timing: TimingSettings = TimingSettings()
     ingest: IngestSettings = IngestSettings()
     auth: AuthSettings = AuthSettings()
+    search: SearchSettings = SearchSettings()
     log: LogSettings = LogSettings()
 
 

@@ -1,19 +1,25 @@
 # -*- test-case-name: tests.nostr.test_filters -*-
 """
-Filters: which events a client asks for (NIP-01, "from client to relay").
+Filters: which events a client asks for (NIP-01, "from client to relay"; NIP-50).
 
 Pure: no I/O and no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeVar
 
 import attrs
 
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event, indexed_tags
+from nostrtx.nostr.search import (
+    MAX_SEARCH_LENGTH,
+    search_words,
+    searched_words,
+    without_extensions,
+)
 
 _T = TypeVar("_T")
 
@@ -37,6 +43,8 @@ class Filter:
         since: Earliest ``created_at`` that matches, seconds since 1970, inclusive.
         until: Latest ``created_at`` that matches, seconds since 1970, inclusive.
         limit: Most stored events to send. Never limits live ones.
+        search: The text to look for, without extensions (NIP-50). Empty if the
+            client sent nothing else: that is no condition.
     """
 
     ids: tuple[bytes, ...] | None = None
@@ -46,6 +54,7 @@ class Filter:
     since: int | None = None
     until: int | None = None
     limit: int | None = None
+    search: str | None = None
 
     @property
     def matches_nothing(self) -> bool:
@@ -74,6 +83,7 @@ class Filter:
             self.since,
             self.until,
             limit,
+            self.search,
         )
 
     @property
@@ -104,7 +114,17 @@ class Filter:
             for letter, values in self.tags:
                 if not any((letter, value) in pairs for value in values):
                     return False
-        return True
+        return not self.search or is_found(self.search, searched_words(event))
+
+
+def is_found(search: str, words: Collection[str]) -> bool:
+    """
+    Whether an event of these words is found by a search: if it has all of its words.
+
+    A search of nothing but punctuation finds nothing.
+    """
+    wanted = search_words(search)
+    return bool(wanted) and set(wanted) <= set(words)
 
 
 def parse_filter(members: object) -> Filter:
@@ -118,7 +138,7 @@ def parse_filter(members: object) -> Filter:
     """
     if type(members) is not dict:
         raise invalid("a filter is a JSON object")
-    ids = authors = kinds = since = until = limit = None
+    ids = authors = kinds = since = until = limit = search = None
     tags = []
     for name, value in members.items():
         if name == "kinds":
@@ -135,18 +155,28 @@ def parse_filter(members: object) -> Filter:
             limit = _integer(name, value)
             if limit < 0:
                 raise invalid("limit must not be negative")
+        elif name == "search":
+            search = _search(value)
         elif len(name) == 2 and name[0] == "#" and name[1].isascii():
             if not name[1].isalpha():
                 raise _unsupported(name)
             tags.append((name[1], _tag_values(name, value)))
         else:
             raise _unsupported(name)
-    return Filter(ids, authors, kinds, tuple(tags), since, until, limit)
+    return Filter(ids, authors, kinds, tuple(tags), since, until, limit, search)
 
 
 def _unsupported(name: str) -> Rejected:
     shown = name[:32].encode("ascii", "replace").decode()
     return Rejected(ReasonPrefix.UNSUPPORTED, f"unknown filter member {shown!r}")
+
+
+def _search(value: object) -> str:
+    if type(value) is not str:
+        raise invalid("search must be a string")
+    if len(value) > MAX_SEARCH_LENGTH:
+        raise invalid(f"search is longer than {MAX_SEARCH_LENGTH} characters")
+    return without_extensions(value)
 
 
 def _integer(name: str, value: object) -> int:

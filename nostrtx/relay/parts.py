@@ -25,6 +25,7 @@ class RelayParts:
         auth: When and how clients prove who they are.
         limits: What a client may ask for.
         statistics: Counts what goes on.
+        can_search: Whether the store finds events by words (NIP-50).
     """
 
     ingest: Ingest
@@ -33,3 +34,4 @@ class RelayParts:
     auth: AuthRules
     limits: LimitSettings
     statistics: Statistics
+    can_search: bool

@@ -73,6 +73,7 @@ class Relay:
             AuthRules(settings.auth, urls, visibility, clock, random_bytes),
             settings.limits,
             self.statistics,
+            settings.search.enabled,
         )
 
     def start(self, reactor: Any, verifier_processes: int) -> None:

@@ -138,6 +138,8 @@ class ClientSession:
 
     def _bounded(self, one: Filter) -> Filter:
         limits = self._parts.limits
+        if one.search is not None and not self._parts.can_search:
+            raise Rejected(ReasonPrefix.UNSUPPORTED, "search")
         if one.longest_list > limits.max_filter_values:
             raise invalid(
                 f"more than {limits.max_filter_values} values in one list of a filter"

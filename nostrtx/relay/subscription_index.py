@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from nostrtx.nostr.event import Event, indexed_tags
 from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.search import search_words, searched_words
 
 _S = TypeVar("_S")
 
@@ -57,6 +58,8 @@ class SubscriptionIndex(Generic[_S]):
         self._kinds: dict[int, Any] = {}
         self._rest: dict[None, Any] = {}
         self._tagged = 0
+        # Of the event that is being matched, once somebody asks.
+        self._words: set[str] | None = None
 
     def add(
         self, subscription: _S, filters: Iterable[Filter]
@@ -116,6 +119,7 @@ class SubscriptionIndex(Generic[_S]):
                 held = self._tags.get(pair)
                 if held is not None:
                     _collect(held, event, pairs, found)
+        self._words = None
         return found.keys()
 
     def _entry(self, subscription: _S, one: Filter) -> _Entry[_S]:
@@ -135,7 +139,26 @@ class SubscriptionIndex(Generic[_S]):
         else:
             table, keys = self._rest, (None,)
         check = _remaining(authors, kinds, tags, one.since, one.until)
+        if one.search:
+            check = self._with_words(frozenset(search_words(one.search)), check)
         return _Entry(subscription, table, keys, check, bool(one.tags))
+
+    def _with_words(self, wanted: frozenset[str], first: _Check | None) -> _Check:
+        """The check for a search, made after all others (NIP-50)."""
+
+        def check(event: Event, pairs: _Pairs) -> bool:
+            return (
+                (first is None or first(event, pairs))
+                and bool(wanted)
+                and wanted <= self._words_of(event)
+            )
+
+        return check
+
+    def _words_of(self, event: Event) -> set[str]:
+        if self._words is None:
+            self._words = set(searched_words(event))
+        return self._words
 
 
 _NO_PAIRS: _Pairs = set()

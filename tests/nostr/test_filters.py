@@ -143,7 +143,7 @@ class ParseFilterTests(SynchronousTestCase):
             "",
             "#",
             "foo",
-            "search",
+            "Search",
             "Kinds",
             "#foo",
             "#1",
@@ -157,6 +157,24 @@ class ParseFilterTests(SynchronousTestCase):
         ):
             self.assert_rejected({name: ["x"]}, ReasonPrefix.UNSUPPORTED)
 
+    def test_search(self) -> None:
+        """A search is text; extensions are left out of it, for none is known."""
+        for text, search in (
+            ("best  nostr\tapps", "best nostr apps"),
+            ("orange language:en include:spam", "orange"),
+            ("see https://example.com/a:b", "see https://example.com/a:b"),
+            ("Note: x", "Note: x"),
+            ('"NEAR(" -x* AND', '"NEAR(" -x* AND'),
+            ("", ""),
+            (" \n", ""),
+            ("domain:example.com", ""),
+        ):
+            self.assertEqual(parse_filter({"search": text}), Filter(search=search))
+        wrong: list[Any] = [None, 1, True, [], ["x"], {}, "x" * 513]
+        for value in wrong:
+            self.assert_rejected({"search": value}, ReasonPrefix.INVALID)
+        self.assertIsNone(parse_filter({}).search)
+
     def test_long_lists(self) -> None:
         """Long lists are taken, their limit is not a matter of form."""
         keys = [event_id(n).hex() for n in range(5000)]
@@ -167,6 +185,16 @@ class ParseFilterTests(SynchronousTestCase):
 
 class FilterTests(SynchronousTestCase):
     """Tests for :class:`nostrtx.nostr.filters.Filter`."""
+
+    def test_search(self) -> None:
+        """All words must be there, in any order and case; without words all match."""
+        note = make_event(content="Red wine, white bread", tags=[["t", "food"]])
+        for search in ("", "red", "RED", "bread wine", "food", "wine! (red)"):
+            self.assertTrue(Filter(search=search).matches(note), search)
+        for search in ("beer", "red beer", "win", "...", "t"):
+            self.assertFalse(Filter(search=search).matches(note), search)
+        self.assertFalse(Filter(search="red", kinds=(0,)).matches(note))
+        self.assertEqual(Filter(search="x").with_limit(3), Filter(search="x", limit=3))
 
     def test_matches_nothing(self) -> None:
         """It is known beforehand that some filters match nothing."""

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import LimitSettings, Settings
+from nostrtx.config import LimitSettings, SearchSettings, Settings
 from nostrtx.interfaces import IClientSession
 from tests.relay.fakes import (
     RelayUnderTest,
@@ -266,7 +266,7 @@ class RefusedTests(SessionTestCase):
 
     def test_unknown_member(self) -> None:
         """A member that is not known is refused; ignoring it would widen the answer."""
-        for name in ("#foo", "#1", "#-", "#", "search", "id", "", "#\u00e9"):
+        for name in ("#foo", "#1", "#-", "#", "Search", "id", "", "#\u00e9"):
             reason = self.refusal("s", {name: ["x"]})
             self.assertTrue(reason.startswith("unsupported: "), reason)
 
@@ -307,6 +307,43 @@ class RefusedTests(SessionTestCase):
         """A strange subscription id comes back as it was."""
         name = 'a"\\\n\x01\u2028'
         self.assertEqual(self.refusal(name), "invalid: REQ takes at least one filter")
+
+
+class WithoutSearchTests(SessionTestCase):
+    """REQ where search (NIP-50) is off."""
+
+    settings = Settings(search=SearchSettings(enabled=False))
+
+    def test_refused(self) -> None:
+        """A filter with a search is refused, also a blank one, and never widened."""
+        for text in ("words", "", "language:en"):
+            reason = self.refusal("s", {"kinds": [1]}, {"search": text})
+            self.assertEqual(reason, "unsupported: search")
+        self.assertEqual(self.statistics.subscriptions, 0)
+
+
+class SearchTests(SessionTestCase):
+    """REQ with a search (NIP-50)."""
+
+    def test_live(self) -> None:
+        """New events that have all the words, and match the rest, are delivered."""
+        self.assertEqual(
+            self.ask("s", {"search": "Red wine x:y", "kinds": [1]}), [eose("s")]
+        )
+        match = signed_event(content="wine, red")
+        heard = self.say(event_message(match))
+        self.assertCountEqual(heard, [accepted(match), seen("s", match)])
+        for other in (
+            signed_event(content="white wine"),
+            signed_event(content="red wine", kind=11),
+        ):
+            self.assertEqual(self.say(event_message(other)), [accepted(other)])
+
+    def test_wrong(self) -> None:
+        """A search is a string of bounded length."""
+        for wrong in (5, None, ["x"], "x" * 1000):
+            reason = self.refusal("s", {"search": wrong})
+            self.assertTrue(reason.startswith("invalid: search "), reason)
 
 
 class ReplacingTests(SessionTestCase):

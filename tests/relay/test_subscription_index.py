@@ -19,6 +19,8 @@ _KINDS = [0, 1, 7, 30023]
 _LETTERS = ["e", "t", "T", "d"]
 _VALUES = ["", "a", "b", "A"]
 _TIMES = [0, NOW - 1, NOW, NOW + 1]
+_SEARCHES = ["", "Red", "red wine", "?", "a"]
+_CONTENTS = ["", "red wine", "Wine.", '{"name":"red"}']
 
 
 def _some(values: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
@@ -43,6 +45,7 @@ def filters(draw: DrawFn) -> Filter:
         since=draw(time),
         until=draw(time),
         limit=draw(st.none() | st.just(0)),
+        search=draw(st.none() | st.sampled_from(_SEARCHES)),
     )
 
 
@@ -58,6 +61,7 @@ def events(draw: DrawFn) -> Event:
         created_at=draw(st.sampled_from(_TIMES)),
         kind=draw(st.sampled_from(_KINDS)),
         tags=draw(st.lists(tag, max_size=4)),
+        content=draw(st.sampled_from(_CONTENTS)),
     )
 
 
@@ -155,6 +159,17 @@ class SubscriptionIndexTests(SynchronousTestCase):
             event = make_event(kind=kind, tags=tags)
             self.assertEqual(list(index.matching(event)), found)
         self.assertEqual(list(index.matching(make_event(kind=1))), [])
+
+    def test_search(self) -> None:
+        """A search is one more condition, also where nothing else is asked for."""
+        index: SubscriptionIndex[int] = SubscriptionIndex()
+        index.add(1, [Filter(search="red wine")])
+        index.add(2, [Filter(search="wine", kinds=(7, 30023))])
+        index.add(3, [Filter(search="wine", since=NOW + 1)])
+        note = make_event(content="Wine is red")
+        self.assertEqual(list(index.matching(note)), [1])
+        later = make_event(kind=30023, created_at=NOW + 1, content="white wine")
+        self.assertEqual(sorted(index.matching(later)), [2, 3])
 
     def test_long_lists(self) -> None:
         """Conditions with very many values are checked, too."""
