@@ -12,6 +12,7 @@ from zope.interface.verify import verifyClass
 
 from nostrtx import interfaces
 from nostrtx.interfaces import (
+    IAdmission,
     IClient,
     IClientSession,
     IEventStore,
@@ -23,6 +24,7 @@ from nostrtx.interfaces import (
     SaveOutcome,
     SaveResult,
 )
+from nostrtx.relay.admission import Admissions
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.visibility import Screen
@@ -33,6 +35,7 @@ from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
+    IAdmission: (Admissions,),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),

@@ -13,11 +13,19 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from nostrtx.config import LimitSettings
-from nostrtx.interfaces import IClient, IEventStore, ITurns, SaveOutcome, SaveResult
+from nostrtx.interfaces import (
+    IClient,
+    IEventStore,
+    ITurns,
+    SaveOutcome,
+    SaveResult,
+    Taken,
+)
 from nostrtx.nostr.client_messages import EventMessage
 from nostrtx.nostr.deletion import deleted_ids, is_deletion_request
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
@@ -26,10 +34,12 @@ from nostrtx.nostr.kinds import NEVER_SERVED, has_address, is_ephemeral
 from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.nostr.relay_messages import notice, ok
 from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
+from nostrtx.relay.admission import Admissions
 from nostrtx.relay.recent_ids import RecentIds
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
+from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.write_batches import WriteBatches
 
 _DUPLICATE: Final = "duplicate: this relay has the event already"
@@ -103,10 +113,13 @@ class Ingest:
         deliver: Called with each new event, its ``seq`` (0 if it is ephemeral) and
             the time, after the commit and before its OK.
         statistics: Counts outcomes.
+        admissions: Rules beyond the protocol.
 
     Attributes:
         signatures: The checks, for starting and stopping their processes.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -117,7 +130,10 @@ class Ingest:
         max_batch: int,
         deliver: Callable[[Event, int, float], None],
         statistics: Statistics,
+        admissions: Admissions | None = None,
     ) -> None:
+        self._admissions = admissions or None
+        self._waiting = BackgroundTasks()
         self._clock = clock
         self._limits = limits
         self._deliver = deliver
@@ -169,6 +185,10 @@ class Ingest:
         self._drained.append(drained)
         return drained
 
+    def stop(self) -> None:
+        """Wait for no rule any more; what still waited is not answered."""
+        self._waiting.cancel_all()
+
     def _answer(self, id_: bytes, client: IClient, accepted: bool, reason: str) -> None:
         if not accepted:
             self._statistics.events_refused += 1
@@ -184,19 +204,66 @@ class Ingest:
                 if not is_good:
                     raise invalid("bad signature")
                 submission.auth.check_event(event)
+                if self._admissions is not None:
+                    verdict = self._admissions.admit(event)
+                    if verdict is not None:
+                        answered += self._put_off(submission, verdict)
+                        continue
             except Rejected as refusal:
                 self._answer(event.id, client, False, refusal.reason)
                 answered += 1
                 continue
-            if is_ephemeral(event.kind):
-                self._pass_on(event, client)
-                answered += 1
-            elif event.id in self._saving:
-                self._saving[event.id].append(client)
-            else:
-                self._saving[event.id] = [client]
-                self._batches.add(submission)
+            answered += self._go_on(submission)
         self._settle(answered)
+
+    def _go_on(self, submission: Submission) -> int:
+        """Save or deliver what nothing stands against; how many were answered."""
+        event, client = submission.event, submission.client
+        if is_ephemeral(event.kind):
+            self._pass_on(event, client)
+            return 1
+        if event.id in self._saving:
+            self._saving[event.id].append(client)
+        else:
+            self._saving[event.id] = [client]
+            self._batches.add(submission)
+        return 0
+
+    def _put_off(
+        self, submission: Submission, verdict: Deferred[Taken | None] | Taken
+    ) -> int:
+        """Answer what a rule has taken, now or later; how many were answered."""
+        if type(verdict) is Taken:
+            self._take(submission, verdict)
+            return 1
+        assert isinstance(verdict, Deferred)
+        self._waiting.start(self._wait(submission, verdict), "Admitting an event")
+        return 0
+
+    async def _wait(
+        self, submission: Submission, waiting: Deferred[Taken | None]
+    ) -> None:
+        event, client = submission.event, submission.client
+        answered = 1
+        try:
+            verdict = await waiting
+        except CancelledError:
+            raise
+        except Rejected as refusal:
+            self._answer(event.id, client, False, refusal.reason)
+        except Exception:
+            self._log.failure("Admitting an event failed.")
+            self._answer(event.id, client, False, "error: internal error")
+        else:
+            if verdict is None:
+                answered = self._go_on(submission)
+            else:
+                self._take(submission, verdict)
+        self._settle(answered)
+
+    def _take(self, submission: Submission, taken: Taken) -> None:
+        self._statistics.events_taken += 1
+        submission.client.send(ok(submission.event.id.hex(), True, taken.reason))
 
     def _pass_on(self, event: Event, client: IClient) -> None:
         """Deliver an ephemeral event, unless it was delivered a moment ago."""

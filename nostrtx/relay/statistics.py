@@ -17,6 +17,7 @@ class Statistics:
         events_received: EVENT messages.
         events_stored: Events that were committed.
         events_passed_on: Ephemeral events that were delivered without storing.
+        events_taken: Requests to the relay itself that were granted.
         events_duplicate: Events that the relay had already.
         events_refused: Events answered with OK false.
         requests: REQ messages.
@@ -32,6 +33,7 @@ class Statistics:
     events_received: int = 0
     events_stored: int = 0
     events_passed_on: int = 0
+    events_taken: int = 0
     events_duplicate: int = 0
     events_refused: int = 0
     requests: int = 0
