@@ -244,6 +244,26 @@ class IEventStore(Interface):
     def last_seq() -> int:
         """The ``seq`` of the event stored last, 0 in a store that never had one."""
 
+    def events_after(seq: int, most: int) -> list[tuple[int, bytes]]:
+        """
+        The arrival log after ``seq``: the next ``most`` events, each after its own.
+
+        What was removed is not in it. May be called from any thread.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
+    def events_at(seqs: Sequence[int]) -> list[bytes | None]:
+        """
+        The events with these ``seq``, each as :attr:`Event.raw`; None if removed.
+
+        May be called from any thread.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
 
 class IClient(Interface):
     """

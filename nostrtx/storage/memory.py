@@ -46,6 +46,8 @@ class MemoryEventStore:
     def __init__(self) -> None:
         self._ordered: list[Event] = []
         self._by_id: dict[bytes, Event] = {}
+        self._log: dict[int, Event] = {}
+        self._seqs: dict[bytes, int] = {}
         self._by_address: dict[Address, Event] = {}
         self._expiring: dict[bytes, Event] = {}
         self._deleted_ids: set[tuple[bytes, bytes]] = set()
@@ -109,6 +111,15 @@ class MemoryEventStore:
         """The ``seq`` of the event stored last."""
         return self._last_seq
 
+    def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
+        """The next events of the arrival log."""
+        return [(at, e.raw) for at, e in self._log.items() if at > seq][:most]
+
+    def events_at(self, seqs: Sequence[int]) -> list[bytes | None]:
+        """The events with these ``seq``."""
+        events = map(self._log.get, seqs)
+        return [None if event is None else event.raw for event in events]
+
     def _save(self, event: Event) -> SaveResult:
         if event.id in self._by_id:
             return SaveResult(SaveOutcome.DUPLICATE)
@@ -131,6 +142,8 @@ class MemoryEventStore:
         if event.expiration is not None:
             self._expiring[event.id] = event
         self._last_seq += 1
+        self._log[self._last_seq] = event
+        self._seqs[event.id] = self._last_seq
         return SaveResult(SaveOutcome.STORED, self._last_seq)
 
     def _delete(self, request: Event) -> None:
@@ -150,6 +163,7 @@ class MemoryEventStore:
     def _remove(self, event: Event) -> None:
         del self._ordered[bisect_left(self._ordered, _place(event), key=_place)]
         del self._by_id[event.id]
+        del self._log[self._seqs.pop(event.id)]
         self._expiring.pop(event.id, None)
         address = event.address
         if address is not None:

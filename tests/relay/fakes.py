@@ -330,6 +330,14 @@ class HeldStore:
         """That of the store within."""
         return self.inner.last_seq()
 
+    def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
+        """Those of the store within."""
+        return self.inner.events_after(seq, most)
+
+    def events_at(self, seqs: Sequence[int]) -> list[bytes | None]:
+        """Those of the store within."""
+        return self.inner.events_at(seqs)
+
     def holds(self, event: Event) -> bool:
         """Whether ``event`` is in the store."""
         page = self.inner.query([Filter(ids=(event.id,))], 0).next_page(2**62, 2.0**62)

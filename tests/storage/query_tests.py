@@ -125,6 +125,32 @@ class QueryTests(StoreCase):
             rest = [bytes(raw) for page in self.pages(query) for raw in page.events]
             self.assertEqual(rest, [note.raw for note in notes[1:]])
 
+    def test_arrival_log(self) -> None:
+        """Events can be read in order of arrival, from any point on."""
+        self.assertEqual(self.store.events_after(0, 10), [])
+        notes = self.notes(20)
+        log = self.store.events_after(0, 100)
+        self.assertEqual([raw for _, raw in log], [note.raw for note in notes])
+        seqs = [seq for seq, _ in log]
+        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertEqual(seqs[-1], self.store.last_seq())
+        self.assertEqual(self.store.events_after(seqs[4], 3), log[5:8])
+        self.assertEqual(self.store.events_after(seqs[-1], 3), [])
+
+    def test_arrival_log_without_the_removed(self) -> None:
+        """What was removed is not in the log, nor found by its ``seq``."""
+        self.save(make_event(kind=0), make_event(content="doomed"))
+        seqs = [seq for seq, _ in self.store.events_after(0, 10)]
+        later = make_event(kind=0, created_at=NOW + 1)
+        wish = make_event(kind=5, tags=[["e", make_event(content="doomed").id.hex()]])
+        self.save(later, wish)
+        log = self.store.events_after(0, 10)
+        self.assertEqual([raw for _, raw in log], [later.raw, wish.raw])
+        asked = [log[1][0], *seqs, log[0][0], log[1][0] + 1]
+        self.assertEqual(
+            self.store.events_at(asked), [wish.raw, None, None, later.raw, None]
+        )
+
     def test_counts_do_not_stop_at_limits(self) -> None:
         """A count is of all that matches, whatever the limits."""
         self.notes(12)

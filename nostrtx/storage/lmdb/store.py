@@ -10,6 +10,7 @@ Other processes may use the same directory at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from itertools import islice
 from time import sleep
 from typing import Any, Final, TypeVar
 
@@ -31,6 +32,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.storage.lmdb.counting import count_matches
 from nostrtx.storage.lmdb.job_thread import JobThread
+from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.schema import Databases, open_databases
 from nostrtx.storage.lmdb.sealed_sets import find_records
@@ -140,6 +142,30 @@ class LMDBEventStore:
             return snapshot.last_seq()
         finally:
             snapshot.close()
+
+    def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
+        """The next events of the arrival log."""
+        databases = self._opened()
+        try:
+            with databases.env.begin() as txn:
+                cursor = txn.cursor(databases.events)
+                if not cursor.set_range(number(seq + 1)):
+                    return []
+                return [
+                    (int.from_bytes(key, "big"), raw)
+                    for key, raw in islice(cursor, most)
+                ]
+        except lmdb.Error as error:
+            raise self._unreadable() from error
+
+    def events_at(self, seqs: Sequence[int]) -> list[bytes | None]:
+        """The events with these ``seq``."""
+        databases = self._opened()
+        try:
+            with databases.env.begin() as txn:
+                return [txn.get(number(seq), db=databases.events) for seq in seqs]
+        except lmdb.Error as error:
+            raise self._unreadable() from error
 
     def _opened(self) -> Databases:
         if self._databases is None:
