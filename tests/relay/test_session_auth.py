@@ -312,7 +312,12 @@ class RequiredTests(VisitorTestCase):
         note = signed_event()
         self.assert_refused(self.visitor.publish(note), note, _AUTH_REQUIRED)
         self.assertFalse(self.under_test.store.holds(note))
-        for filters in ([{}], [{"kinds": [1]}], [{"kinds": [0]}, {"kinds": [1]}]):
+        requests: tuple[list[object], ...] = (
+            [{}],
+            [{"kinds": [1]}],
+            [{"kinds": [0]}, {"kinds": [1]}],
+        )
+        for filters in requests:
             self.assert_closed(self.visitor.ask(*filters), _AUTH_REQUIRED)
         self.assertEqual(self.visitor.say(close_message("s")), [])
 
