@@ -8,12 +8,12 @@ Self-contained: one file, no external resources, a light and a dark face.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from html import escape
 from typing import Any
 
-from nostrtx.config import Settings
+from nostrtx.config import AuthSettings, Settings
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d1b26;--soft:#5d5870;--paper:#f6f4fb;
@@ -96,8 +96,32 @@ def _counted(number: int, unit: str) -> str:
     return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
+def _kinds(kinds: Iterable[int]) -> str:
+    return "kinds " + ", ".join(map(str, kinds))
+
+
+def _authentication(auth: AuthSettings) -> str:
+    """What authentication (NIP-42) is needed for."""
+    needed = {
+        "none": "",
+        "write": "to publish",
+        "read": "to read",
+        "both": "to publish and to read",
+    }[auth.required]
+    if needed and auth.open_kinds:
+        needed += f" other than {_kinds(auth.open_kinds)}"
+    reasons = [needed] if needed else []
+    if auth.write_kinds:
+        reasons.append(f"to publish {_kinds(auth.write_kinds)}")
+    if auth.private_kinds:
+        reasons.append("for private events")
+    return ", and ".join(reasons) or "not needed"
+
+
 def _limits_in_words(settings: Settings) -> list[tuple[str, str]]:
     limits = settings.limits
+    bits = limits.min_pow_difficulty
+    private = settings.auth.private_kinds
     oldest = limits.created_at_lower_seconds
     return [
         ("Longest message", _counted(limits.max_message_bytes, "byte")),
@@ -115,6 +139,12 @@ def _limits_in_words(settings: Settings) -> list[tuple[str, str]]:
         (
             "Furthest date",
             f"{in_words(limits.created_at_upper_seconds)} in the future",
+        ),
+        ("Proof of work", f"{_counted(bits, 'bit')} per event" if bits else "none"),
+        ("Authentication", _authentication(settings.auth)),
+        (
+            "Private events",
+            f"{_kinds(private)}, for author and recipients" if private else "none",
         ),
     ]
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings, RelaySettings, Settings
+from nostrtx.config import AuthSettings, LimitSettings, RelaySettings, Settings
 from nostrtx.web.information import information_of
 from nostrtx.web.landing import CONTENT_SECURITY_POLICY, LandingPage, in_words
 
@@ -142,6 +142,31 @@ class LandingPageTests(SynchronousTestCase):
         ):
             self.assertIn(words, text)
         self.assertIn("any age", Page(page_of(Settings())).texts["dd"])
+
+    def test_conditions(self) -> None:
+        """Who must prove what, and for what, is told in words."""
+        for settings, words in (
+            (Settings(), "for private events"),
+            (Settings(), "kinds 4, 1059, 21059, for author and recipients"),
+            (
+                Settings(auth=AuthSettings(required="both", open_kinds=())),
+                "to publish and to read, and for private events",
+            ),
+            (
+                Settings(auth=AuthSettings(required="write", private_kinds=())),
+                "to publish other than kinds 0, 3, 10002, 10050",
+            ),
+            (
+                Settings(auth=AuthSettings(write_kinds=(1, 7), private_kinds=())),
+                "to publish kinds 1, 7",
+            ),
+            (Settings(auth=AuthSettings(private_kinds=())), "not needed"),
+            (
+                Settings(limits=LimitSettings(min_pow_difficulty=20)),
+                "20 bits per event",
+            ),
+        ):
+            self.assertIn(words, Page(page_of(settings)).texts["dd"])
 
     def test_nips(self) -> None:
         """Each supported NIP is linked."""
