@@ -41,7 +41,10 @@ Records: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint8]]
 Found: TypeAlias = Generator[None, None, Records]
 
 #: How many entries are read between two pauses.
-_PIECE: Final = 2000
+_PIECE: Final = 1000
+
+#: How many events are read between two pauses.
+_LOOKUPS: Final = 200
 
 #: Reading the whole index by time takes as long as finding one in so many by kind.
 _RARE: Final = 8
@@ -204,8 +207,8 @@ def _looked_up(snapshot: Snapshot, postings: list[bytes]) -> Found:
     """The records of ``postings``, whose ids stand in the events."""
     get, events = snapshot.get, snapshot.db.events
     pieces = []
-    for at in range(0, len(postings), _PIECE // 10):
-        block = postings[at : at + _PIECE // 10]
+    for at in range(0, len(postings), _LOOKUPS):
+        block = postings[at : at + _LOOKUPS]
         rows = np.frombuffer(b"".join(block), np.uint8).reshape(-1, POSTING_SIZE)
         ids = unhexlify(
             b"".join([get(posting[SEQ], None, events)[RAW_ID] for posting in block])
