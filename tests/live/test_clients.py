@@ -17,10 +17,11 @@ from tests.live.reactor import reactor
 _CLIENTS = Path(__file__).parent / "clients"
 
 
-class ClientLibraryTests(LiveTestCase):
-    """Publish, replace, delete, query and subscribe live with other people's code."""
+class LibraryTestCase(LiveTestCase):
+    """Programs written with other people's libraries."""
 
-    async def _use(self, *command: str) -> dict[str, Any]:
+    async def use(self, *command: str) -> dict[str, Any]:
+        """What a program saw of a relay, whose URL is its last argument."""
         relay = await self.start_relay()
         output, errors, code = await getProcessOutputAndValue(
             command[0],
@@ -33,6 +34,22 @@ class ClientLibraryTests(LiveTestCase):
         seen: dict[str, Any] = json.loads(output)
         return seen
 
+    async def use_node(self, program: str) -> dict[str, Any]:
+        """
+        What a program of JavaScript saw.
+
+        Raises:
+            SkipTest: Node or nostr-tools is not there.
+        """
+        node = shutil.which("node")
+        if node is None or not (_CLIENTS / "node_modules").exists():
+            raise SkipTest("needs Node and nostr-tools: make test installs them")
+        return await self.use(node, program)
+
+
+class ClientLibraryTests(LibraryTestCase):
+    """Publish, replace, delete, query and subscribe live with other people's code."""
+
     def _assert_worked(self, seen: dict[str, Any]) -> None:
         published = seen["published"]
         self.assertEqual(seen["live"], ["one", "два", "三 🚀"])
@@ -44,13 +61,38 @@ class ClientLibraryTests(LiveTestCase):
 
     async def test_nostr_tools(self) -> None:
         """nostr-tools, the JavaScript library, works with the relay."""
-        node = shutil.which("node")
-        if node is None or not (_CLIENTS / "node_modules").exists():
-            raise SkipTest("needs Node and nostr-tools: make test installs them")
-        self._assert_worked(await self._use(node, "nostr_tools.mjs"))
+        self._assert_worked(await self.use_node("nostr_tools.mjs"))
 
     async def test_nostr_sdk(self) -> None:
         """nostr-sdk, the Rust library with Python bindings, works with the relay."""
-        seen = await self._use(sys.executable, "nostr_sdk_client.py")
+        seen = await self.use(sys.executable, "nostr_sdk_client.py")
         self.assertEqual(set(seen.pop("refused")), {""})
         self._assert_worked(seen)
+
+
+class PrivateMessagesTests(LibraryTestCase):
+    """Private messages (NIP-17), protected events, authentication (NIP-42)."""
+
+    def _assert_private(self, seen: dict[str, Any]) -> None:
+        self.assertEqual(seen["sent"], ["", ""])
+        self.assertEqual(seen["bob"], [[seen["alice"], "for you, Bob 🔒"]])
+        self.assertEqual(seen["live"], [seen["alice"], "and again"])
+        self.assertEqual(seen["others"], [0, 0])
+        self.assertEqual(
+            [reason.partition(":")[0] for reason in seen["protected"]],
+            ["auth-required", "restricted", ""],
+        )
+
+    async def test_nostr_tools(self) -> None:
+        """With nostr-tools, an application authenticates when it is told to."""
+        seen = await self.use_node("nostr_tools_private.mjs")
+        self.assertEqual(
+            [reason.partition(":")[0] for reason in seen["refused"]],
+            ["auth-required", "auth-required", "restricted"],
+        )
+        self._assert_private(seen)
+
+    async def test_nostr_sdk(self) -> None:
+        """With nostr-sdk, the library authenticates by itself."""
+        seen = await self.use(sys.executable, "nostr_sdk_private.py")
+        self._assert_private(seen)
