@@ -12,6 +12,8 @@ No other module reads the environment or a settings file.
 from __future__ import annotations
 
 import json
+import os
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +21,17 @@ from typing import Any, Final
 
 import attrs
 
+from nostrtx.nostr.bech32 import Bech32Error, parse_pubkey
+
 
 class ConfigError(Exception):
     """The settings cannot be used; the text says which, and why."""
 
 
 _Validator = Callable[[Any, Any, Any], None]
+
+_HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_BECH32: Final = re.compile(r"(?:nostr:)?n[a-z]+1", re.IGNORECASE)
 
 
 def _at_least(least: float, most: float | None = None) -> _Validator:
@@ -57,10 +64,25 @@ def _not_empty(_: object, __: object, value: tuple[str, ...]) -> None:
 
 
 def _empty_or_key(_: object, __: object, value: str) -> None:
-    if value and (len(value) != 64 or not set(value) <= set("0123456789abcdef")):
+    if not value or _HEX_KEY.fullmatch(value):
+        return
+    if _BECH32.match(value):
+        # What it says of a secret key does not hold the key.
+        parse_pubkey(value)
+    else:
         raise ValueError(
             f"must be 64 lower-case hexadecimal digits, not {_shown(value)}"
         )
+
+
+def _hex_key(value: str) -> str:
+    """The key in hexadecimal; what is none is left for the validator."""
+    if _BECH32.match(value):
+        try:
+            return parse_pubkey(value).hex()
+        except Bech32Error:
+            pass
+    return value
 
 
 @attrs.frozen
@@ -74,7 +96,9 @@ class RelaySettings:
         name: Shorter than 30 characters.
         description: Any length.
         contact: A URI, such as ``mailto:operator@example.com``.
-        pubkey: The operator's public key, 64 hexadecimal digits.
+        pubkey: The operator's public key: 64 hexadecimal digits, or npub (NIP-19).
+        key_file: Where the relay's own secret key lies; empty for ``relay.key`` in
+            the store's directory. Made when it is needed and missing.
         icon: URL of a square picture.
         banner: URL of a wide picture.
         terms_of_service: URL of the terms.
@@ -85,7 +109,8 @@ class RelaySettings:
     name: str = "nostrtx"
     description: str = ""
     contact: str = ""
-    pubkey: str = attrs.field(default="", validator=_empty_or_key)
+    pubkey: str = attrs.field(default="", converter=_hex_key, validator=_empty_or_key)
+    key_file: str = ""
     icon: str = ""
     banner: str = ""
     terms_of_service: str = ""
@@ -118,6 +143,12 @@ class StoreSettings:
 
     url: str = "lmdb:data"
     max_gigabytes: int = attrs.field(default=1024, validator=_at_least(1, 65_536))
+
+    @property
+    def directory(self) -> str | None:
+        """Where a store on this machine lies; None for any other."""
+        scheme, _, path = self.url.partition(":")
+        return path if scheme == "lmdb" and path else None
 
 
 @attrs.frozen
@@ -244,6 +275,33 @@ class SearchSettings:
 
 
 @attrs.frozen
+class MembershipSettings:
+    """
+    ``[membership]``: who may use the relay (NIP-43).
+
+    Attributes:
+        enabled: Whether the relay has members.
+        required: What only members may do: ``none``, ``write``, ``read``, ``both``.
+        open_kinds: Kinds that others may publish and ask for all the same.
+        members_invite: Whether members get invite codes to give away.
+        invite_uses: How many may join with such a code.
+        invite_days: How long such a code is good.
+        file: Where members and codes are kept; empty for ``membership.sqlite`` in
+            the store's directory.
+    """
+
+    enabled: bool = False
+    required: str = attrs.field(
+        default="write", validator=_one_of("none", "write", "read", "both")
+    )
+    open_kinds: tuple[int, ...] = ()
+    members_invite: bool = False
+    invite_uses: int = attrs.field(default=1, validator=_at_least(1))
+    invite_days: int = attrs.field(default=7, validator=_at_least(1))
+    file: str = ""
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -268,7 +326,27 @@ class Settings:
     ingest: IngestSettings = IngestSettings()
     auth: AuthSettings = AuthSettings()
     search: SearchSettings = SearchSettings()
+    membership: MembershipSettings = MembershipSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def key_file(self) -> str | None:
+        """Where the relay's own key lies; None if it is forgotten on exit."""
+        return self.relay.key_file or self._beside_store("relay.key")
+
+    @property
+    def membership_file(self) -> str | None:
+        """Where members and codes are kept; None if they are forgotten on exit."""
+        return self.membership.file or self._beside_store("membership.sqlite")
+
+    @property
+    def signs(self) -> bool:
+        """Whether the relay signs anything, so that it needs a key of its own."""
+        return self.membership.enabled
+
+    def _beside_store(self, name: str) -> str | None:
+        directory = self.store.directory
+        return None if directory is None else os.path.join(directory, name)
 
 
 _TABLES: Final[dict[str, Any]] = {

@@ -23,6 +23,8 @@ from twisted.python.failure import Failure
 
 from nostrtx.config import ConfigError, RelaySettings, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.relay.membership.register import RegisterError
+from nostrtx.relay.own_key import KeyUnusable
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.storage.opening import open_store
@@ -104,8 +106,17 @@ class RelayService(Service):
         self._processes = settings.ingest.verifier_processes
 
     def startService(self) -> None:
-        """Start the processes and the sweep."""
-        self._relay.start(self._reactor, verifier_count(self._processes))
+        """
+        Start the processes and the sweep.
+
+        Raises:
+            SystemExit: The relay's key or its register of members cannot be used;
+                the text is one line that says why.
+        """
+        try:
+            self._relay.start(self._reactor, verifier_count(self._processes))
+        except (KeyUnusable, RegisterError) as error:
+            raise SystemExit(f"nostr-relay: {error}") from None
         super().startService()
 
     def stopService(self) -> None:
@@ -167,7 +178,13 @@ class ListenerService(Service):
         self._websockets = websockets
         self._reactor = reactor
         self._settings = settings
-        self._site = relay_site(websockets, settings, relay.statistics.facts, reactor)
+        self._site = relay_site(
+            websockets,
+            settings,
+            relay.statistics.facts,
+            reactor,
+            lambda: relay.own_key.public,
+        )
         self._ports: list[IListeningPort] = []
         self._trouble: str | None = None
 

@@ -20,6 +20,7 @@ from nostrtx.config import (
     load_settings,
     parse_settings,
 )
+from nostrtx.nostr.bech32 import Nsec, encode
 
 _ROOT = Path(__file__).parent.parent
 
@@ -141,6 +142,38 @@ class ParseSettingsTests(SynchronousTestCase):
                 f'relay.pubkey: must be 64 lower-case hexadecimal digits, not "{text}"',
             )
         self.assertEqual(parse_settings("relay.pubkey = ''").relay.pubkey, "")
+
+    def test_keys_as_people_write_them(self) -> None:
+        """The operator's key may be an npub; it is kept in hexadecimal."""
+        npub = "npub1van3ayyyqdcls4lels8dt5lsuj8qtp246p8qrfhxjyaagwly3gysjyrky6"
+        key = "67671e90840371f857f9fc0ed5d3f0e48e058555d04e01a6e6913bd43be48a09"
+        for text in (npub, f"nostr:{npub}", npub.upper()):
+            settings = parse_settings(f"relay.pubkey = '{text}'")
+            self.assertEqual(settings.relay.pubkey, key)
+
+    def test_secret_keys(self) -> None:
+        """A secret key is refused where a public one is meant, and not shown."""
+        nsec = encode(Nsec(bytes(31) + b"\7"))
+        for text in (nsec, nsec[:-1] + "q"):
+            error = self.assertRaises(
+                ConfigError, parse_settings, f"relay.pubkey = '{text}'"
+            )
+            self.assertIn("relay.pubkey: ", str(error))
+            self.assertNotIn(text, str(error))
+
+    def test_files_beside_the_store(self) -> None:
+        """What the relay keeps lies in the store's directory unless it is said."""
+        for text, key_file in (
+            ("", "data/relay.key"),
+            ("store.url = 'lmdb:/x/y'", "/x/y/relay.key"),
+            ("store.url = 'memory:'", None),
+            ("store.url = 'memory:'\nrelay.key_file = '/k'", "/k"),
+        ):
+            self.assertEqual(parse_settings(text).key_file, key_file)
+        settings = parse_settings("membership.file = 'm'")
+        self.assertEqual(settings.membership_file, "m")
+        self.assertEqual(Settings().membership_file, "data/membership.sqlite")
+        self.assertFalse(Settings().signs)
 
     def test_all_faults_at_once(self) -> None:
         """Every fault is listed, in the order and the words of the file."""

@@ -38,6 +38,7 @@ def limitation(
     max_content_length: int,
     created_at_lower_seconds: int,
     created_at_upper_seconds: int,
+    restricted_writes: bool = False,
 ) -> dict[str, int | bool]:
     """
     The document's ``limitation``, from the very settings that are enforced.
@@ -52,6 +53,8 @@ def limitation(
         created_at_lower_seconds: How old an event may be; 0 for any age, which is
             left unsaid.
         created_at_upper_seconds: How far in the future an event may be dated.
+        restricted_writes: Whether there is a condition on publishing that people
+            must know beforehand.
     """
     limits: dict[str, int | bool] = {
         "max_message_length": max_message_bytes,
@@ -63,6 +66,7 @@ def limitation(
         "max_content_length": max_content_length,
         "created_at_upper_limit": created_at_upper_seconds,
         **OPEN_TO_ALL,
+        "restricted_writes": restricted_writes,
     }
     if created_at_lower_seconds:
         limits["created_at_lower_limit"] = created_at_lower_seconds
@@ -78,6 +82,7 @@ def relay_information(
     description: str = "",
     contact: str = "",
     pubkey: str = "",
+    own_pubkey: str = "",
     icon: str = "",
     banner: str = "",
     terms_of_service: str = "",
@@ -93,6 +98,7 @@ def relay_information(
         description: Of the relay.
         contact: A URI.
         pubkey: The operator's, 64 lower-case hexadecimal digits.
+        own_pubkey: The relay's own, with which it signs what it says.
         icon: URL of a square picture.
         banner: URL of a wide picture.
         terms_of_service: URL of the terms.
@@ -103,6 +109,7 @@ def relay_information(
         "banner": banner,
         "icon": icon,
         "pubkey": pubkey,
+        "self": own_pubkey,
         "contact": contact,
         "terms_of_service": terms_of_service,
         "software": SOFTWARE,

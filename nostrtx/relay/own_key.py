@@ -62,6 +62,11 @@ class OwnKey:
         return self._key is not None
 
     @property
+    def public(self) -> str:
+        """The public key in hexadecimal; empty as long as there is none."""
+        return "" if self._key is None else self._key.pubkey.hex()
+
+    @property
     def secret(self) -> SecretKey:
         """The key; only after :meth:`load`."""
         assert self._key is not None, "the relay's key was not loaded"

@@ -8,6 +8,7 @@ import attrs
 from nostrtx.config import LimitSettings
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.membership.invitations import Invitations
 from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
@@ -25,6 +26,7 @@ class RelayParts:
         auth: When and how clients prove who they are.
         limits: What a client may ask for.
         statistics: Counts what goes on.
+        invitations: Makes invite codes for members, if the relay has members.
         can_search: Whether the store finds events by words (NIP-50).
     """
 
@@ -34,4 +36,5 @@ class RelayParts:
     auth: AuthRules
     limits: LimitSettings
     statistics: Statistics
+    invitations: Invitations | None
     can_search: bool

@@ -4,17 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from nostrtx.config import Settings
-from nostrtx.interfaces import IClient, IClientSession, IEventStore, IRelay, ITurns
+from nostrtx.interfaces import (
+    IAdmission,
+    IClient,
+    IClientSession,
+    IEventStore,
+    IRelay,
+    ITurns,
+)
+from nostrtx.relay.admission import Admissions
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.membership.access import Access
+from nostrtx.relay.membership.invitations import Invitations
+from nostrtx.relay.membership.members import Membership
+from nostrtx.relay.membership.register import Register
+from nostrtx.relay.own_events import OwnEvents
+from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
@@ -38,6 +54,8 @@ class Relay:
 
     Attributes:
         statistics: What this process has counted.
+        own_key: The relay's own key, loaded at the start if anything is signed.
+        own_events: What the relay says under that key.
     """
 
     def __init__(
@@ -51,8 +69,22 @@ class Relay:
     ) -> None:
         self.statistics = Statistics()
         self._settings = settings
-        visibility = Visibility(settings.auth.private_kinds)
+        membership = settings.membership
+        access = Access(membership) if membership.enabled else None
+        visibility = Visibility(settings.auth.private_kinds, access)
         self._fan_out = FanOut(visibility, self.statistics)
+        self.own_key = OwnKey(settings.key_file, random_bytes)
+        self.own_events = OwnEvents(self.own_key, store, clock, self._fan_out.deliver)
+        self._membership = invitations = None
+        rules: list[IAdmission] = []
+        if access is not None:
+            self._membership = Membership(
+                access, self.own_events, clock, random_bytes, membership, urls
+            )
+            for_members = membership.members_invite
+            invitations = Invitations(self._membership, access, for_members)
+            rules.append(self._membership)
+        self._register: Register | None = None
         self._ingest = Ingest(
             store,
             turns,
@@ -61,6 +93,7 @@ class Relay:
             settings.ingest.max_batch_events,
             self._fan_out.deliver,
             self.statistics,
+            Admissions(rules),
         )
         self._queries = StoredQueries(
             store, turns, clock, settings.timing, visibility, self.statistics
@@ -70,14 +103,27 @@ class Relay:
             self._ingest,
             self._fan_out,
             self._queries,
-            AuthRules(settings.auth, urls, visibility, clock, random_bytes),
+            AuthRules(settings.auth, urls, visibility, clock, random_bytes, access),
             settings.limits,
             self.statistics,
+            invitations,
             settings.search.enabled,
         )
 
     def start(self, reactor: Any, verifier_processes: int) -> None:
-        """Start the verifier processes and the sweep; the store is open."""
+        """
+        Start the verifier processes and the sweep; the store is open.
+
+        Raises:
+            KeyUnusable: The relay's own key is needed and cannot be had.
+            RegisterError: Members are to be served and their register is unusable.
+        """
+        if self._settings.signs:
+            self.own_key.load()
+        if self._membership is not None:
+            self._register = Register(self._settings.membership_file or ":memory:")
+            in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
+            self._membership.start(self._register, in_thread)
         self._ingest.signatures.start(reactor, verifier_processes)
         self._sweep.start(self._settings.timing.expiry_sweep_seconds)
 
@@ -97,4 +143,9 @@ class Relay:
     def stop(self) -> None:
         """End the verifier processes and what still runs."""
         self._queries.stop()
+        self._ingest.stop()
+        if self._membership is not None:
+            self._membership.stop()
+        if self._register is not None:
+            self._register.close()
         self._ingest.signatures.stop()

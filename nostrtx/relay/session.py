@@ -105,7 +105,11 @@ class ClientSession:
         subscription = Subscription(self._client, self._auth, id_, self.refuse)
         self._subscriptions[id_] = subscription
         self._parts.fan_out.subscribe(subscription, filters)
-        self._parts.queries.start(subscription, filters)
+        start, invitations = self._parts.queries.start, self._parts.invitations
+        if invitations is not None and invitations.are_asked_for(filters, self._auth):
+            invitations.send(subscription, filters, start)
+        else:
+            start(subscription, filters)
 
     def _accept(self, message: ReqMessage) -> list[Filter]:
         """
@@ -134,6 +138,8 @@ class ClientSession:
             )
         filters = [self._bounded(parse_filter(members)) for members in message.filters]
         self._auth.check_filters(filters)
+        if self._parts.invitations is not None:
+            self._parts.invitations.check(filters, self._auth)
         return filters
 
     def _bounded(self, one: Filter) -> Filter:

@@ -24,6 +24,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
 from nostrtx.nostr.protection import check_protection, is_protected
 from nostrtx.nostr.relay_messages import auth, notice, ok
+from nostrtx.relay.membership.access import Access
 from nostrtx.relay.visibility import Visibility
 
 #: After so many failed attempts a connection may not try again.
@@ -42,6 +43,7 @@ class AuthRules:
         visibility: Says which events are private.
         clock: Wall-clock time.
         random_bytes: Makes challenges.
+        access: Says what is for members only, if the relay has members.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class AuthRules:
         visibility: Visibility,
         clock: IReactorTime,
         random_bytes: Callable[[int], bytes],
+        access: Access | None = None,
     ) -> None:
+        self.access = access
         self.visibility = visibility
         self.must_read = settings.required in ("read", "both")
         self.must_write = settings.required in ("write", "both")
@@ -124,6 +128,8 @@ class SessionAuth:
         if event.kind == REQUEST_TO_VANISH:
             return
         if not self._may_write(event.kind):
+            if self.pubkeys:
+                raise self._members_only()
             raise self._required("to publish here")
         try:
             check_protection(event, self.pubkeys)
@@ -144,6 +150,8 @@ class SessionAuth:
         """
         rules = self._rules
         visibility = rules.visibility
+        if rules.access is not None and not rules.access.may_ask(filters, self.pubkeys):
+            raise self._members_only()
         if not self.pubkeys:
             if rules.must_read and not self._asks_only_open(filters):
                 raise self._required("to read here")
@@ -160,6 +168,8 @@ class SessionAuth:
 
     def _may_write(self, kind: int) -> bool:
         rules = self._rules
+        if rules.access is not None and not rules.access.may_write(kind, self.pubkeys):
+            return False
         if self.pubkeys:
             return True
         if rules.must_write and kind not in rules.open_kinds:
@@ -171,6 +181,11 @@ class SessionAuth:
             one.kinds and self._rules.open_kinds.issuperset(one.kinds)
             for one in filters
         )
+
+    def _members_only(self) -> Rejected:
+        if not self.pubkeys:
+            return self._required("this is for members of the relay")
+        return Rejected(ReasonPrefix.RESTRICTED, "this is for members of the relay")
 
     def _required(self, why: str) -> Rejected:
         self.challenge()

@@ -21,6 +21,7 @@ from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import GIFT_WRAPS, NEVER_SERVED
+from nostrtx.relay.membership.access import Access
 
 
 class Visibility:
@@ -30,10 +31,14 @@ class Visibility:
     Args:
         private_kinds: Kinds that only the author and those named in ``p`` tags may
             read.
+        access: Says who is a member, if only members may read.
     """
 
-    def __init__(self, private_kinds: Iterable[int]) -> None:
+    def __init__(
+        self, private_kinds: Iterable[int], access: Access | None = None
+    ) -> None:
         self.private_kinds = frozenset(private_kinds)
+        self._access = access if access is not None and access.guards_reading else None
 
     def may_read(self, event: Event, readers: Collection[bytes], now: float) -> bool:
         """
@@ -50,11 +55,13 @@ class Visibility:
         kind = event.kind
         if kind in NEVER_SERVED or event.is_expired(now):
             return False
+        if self._access is not None and not self._access.may_read(kind, readers):
+            return False
         return kind not in self.private_kinds or _is_party(event, readers)
 
     def is_restricted(self, event: Event) -> bool:
         """Whether :meth:`may_read` depends on the reader."""
-        return event.kind in self.private_kinds
+        return event.kind in self.private_kinds or self._access is not None
 
     def screen(self, readers: Collection[bytes]) -> IScreen | None:
         """What a store is to hide from a client that owns the keys ``readers``."""

@@ -14,13 +14,19 @@ from nostrtx.nostr.information import SUPPORTED_NIPS, limitation, relay_informat
 MEDIA_TYPE: Final = "application/nostr+json"
 
 
-def information_of(settings: Settings) -> dict[str, Any]:
-    """The document of a relay with these settings."""
+def information_of(settings: Settings, own_pubkey: str = "") -> dict[str, Any]:
+    """
+    The document of a relay with these settings.
+
+    Args:
+        settings: What the relay is and does.
+        own_pubkey: The key that the relay signs with, in hexadecimal, if it does.
+    """
     limits = settings.limits
     relay = settings.relay
     return relay_information(
         version=__version__,
-        supported_nips=SUPPORTED_NIPS,
+        supported_nips=(*SUPPORTED_NIPS, *_optional_nips(settings)),
         limitation=limitation(
             max_message_bytes=limits.max_message_bytes,
             max_subscriptions=limits.max_subscriptions,
@@ -30,15 +36,28 @@ def information_of(settings: Settings) -> dict[str, Any]:
             max_content_length=limits.max_content_length,
             created_at_lower_seconds=limits.created_at_lower_seconds,
             created_at_upper_seconds=limits.created_at_upper_seconds,
+            restricted_writes=_restricts_writing(settings),
         ),
         name=relay.name,
         description=relay.description,
         contact=relay.contact,
         pubkey=relay.pubkey,
+        own_pubkey=own_pubkey,
         icon=relay.icon,
         banner=relay.banner,
         terms_of_service=relay.terms_of_service,
     )
+
+
+def _optional_nips(settings: Settings) -> list[int]:
+    """The NIPs that these settings turn on."""
+    return [43] if settings.membership.enabled else []
+
+
+def _restricts_writing(settings: Settings) -> bool:
+    """Whether there is a condition on publishing that people must know beforehand."""
+    membership = settings.membership
+    return membership.enabled and membership.required in ("write", "both")
 
 
 def wants_information(accept: str) -> bool:

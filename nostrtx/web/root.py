@@ -30,18 +30,22 @@ class RootResource(Resource):
     Args:
         settings: What the document and the page tell.
         facts: Counters of the relay for the page.
+        own_pubkey: The relay's own public key in hexadecimal, if it has one by then.
     """
 
     isLeaf = True  # noqa: N815
     _log = Logger()
 
     def __init__(
-        self, settings: Settings, facts: Callable[[], Mapping[str, int]]
+        self,
+        settings: Settings,
+        facts: Callable[[], Mapping[str, int]],
+        own_pubkey: Callable[[], str] = str,
     ) -> None:
         super().__init__()
-        information = information_of(settings)
-        self._information = json.dumps(information)
-        self._page = LandingPage(information, settings)
+        self._settings = settings
+        self._own_pubkey = own_pubkey
+        self._page = LandingPage(information_of(settings), settings)
         self._facts = facts
 
     def render(self, request: Request) -> int:
@@ -59,8 +63,12 @@ class RootResource(Resource):
         else:
             request.setHeader("Vary", "Accept")
             if wants_information(request.getHeader("accept") or ""):
+                information = information_of(self._settings, self._own_pubkey())
                 self._answer(
-                    request, 200, f"{MEDIA_TYPE}; charset=utf-8", self._information
+                    request,
+                    200,
+                    f"{MEDIA_TYPE}; charset=utf-8",
+                    json.dumps(information),
                 )
             else:
                 self._show_page(request)

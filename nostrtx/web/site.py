@@ -240,6 +240,7 @@ def relay_site(
     settings: Settings,
     facts: Callable[[], Mapping[str, int]],
     clock: IReactorTime,
+    own_pubkey: Callable[[], str] = str,
 ) -> RelaySite:
     """
     The factory for the relay's ports.
@@ -249,6 +250,7 @@ def relay_site(
         settings: What the information document tells; ``timing``.
         facts: Counters of the relay for its page.
         clock: The reactor, or a fake clock.
+        own_pubkey: The relay's own public key in hexadecimal, if it has one by then.
     """
-    root = RootResource(settings, facts)
+    root = RootResource(settings, facts, own_pubkey)
     return RelaySite(websockets, root, settings.timing.handshake_seconds, clock)

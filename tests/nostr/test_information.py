@@ -11,7 +11,7 @@ from nostrtx.nostr.information import SUPPORTED_NIPS, limitation, relay_informat
 
 def limits(**changes: int) -> dict[str, int | bool]:
     """A limitation with some values."""
-    values = {
+    values: dict[str, Any] = {
         "max_message_bytes": 512_000,
         "max_subscriptions": 20,
         "max_limit": 500,
@@ -46,6 +46,10 @@ class LimitationTests(SynchronousTestCase):
             limits(created_at_upper_seconds=0)["created_at_upper_limit"], 0
         )
 
+    def test_restricted_writes(self) -> None:
+        """A condition on publishing is stated."""
+        self.assertIs(limits(restricted_writes=True)["restricted_writes"], True)
+
     def test_default_is_within(self) -> None:
         """The default limit that is announced is the one that takes effect."""
         self.assertEqual(limits(max_limit=50)["default_limit"], 50)
@@ -69,8 +73,9 @@ class RelayInformationTests(SynchronousTestCase):
 
     def test_said(self) -> None:
         """What is said stands there as it is."""
-        document = self.document(name="n", pubkey="ab" * 32)
+        document = self.document(name="n", pubkey="ab" * 32, own_pubkey="cd" * 32)
         self.assertEqual((document["name"], document["pubkey"]), ("n", "ab" * 32))
+        self.assertEqual(document["self"], "cd" * 32)
 
     def test_nips(self) -> None:
         """NIPs are numbers, in order, each once."""

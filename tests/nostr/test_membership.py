@@ -85,7 +85,7 @@ class RequestTests(SynchronousTestCase):
         kind = LEAVE_REQUEST if leave else JOIN_REQUEST
         event = make_event(kind=kind, created_at=at, tags=tags)
         check = check_leave_request if leave else join_code
-        refused = self.assertRaises(Rejected, check, event, NOW)
+        refused: Rejected = self.assertRaises(Rejected, check, event, NOW)
         self.assertIs(refused.prefix, ReasonPrefix.INVALID)
         return refused.message
 
@@ -102,8 +102,7 @@ class RequestTests(SynchronousTestCase):
 
     def test_leave(self) -> None:
         """A request to leave must be protected."""
-        event = make_event(kind=LEAVE_REQUEST, tags=[["-"]])
-        self.assertIsNone(check_leave_request(event, NOW))
+        check_leave_request(make_event(kind=LEAVE_REQUEST, tags=[["-"]]), NOW)
         self.assertIn('"-"', self.refusal(leave=True, tags=[]))
 
     def test_just_now(self) -> None:
@@ -118,4 +117,4 @@ class RequestTests(SynchronousTestCase):
                 tags = [["-"], ["claim", "a"]]
                 event = make_event(kind=1, created_at=NOW + seconds, tags=tags)
                 self.assertEqual(join_code(event, NOW), "a")
-                self.assertIsNone(check_leave_request(event, NOW))
+                check_leave_request(event, NOW)

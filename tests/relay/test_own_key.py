@@ -32,8 +32,10 @@ class OwnKeyTests(SynchronousTestCase):
         """A key from the file."""
         key = OwnKey(str(self.path), seven)
         self.assertFalse(key.is_loaded)
+        self.assertEqual(key.public, "")
         key.load()
         self.assertTrue(key.is_loaded)
+        self.assertEqual(key.public, key.secret.pubkey.hex())
         return key
 
     def refusal(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx import __version__
-from nostrtx.config import LimitSettings, RelaySettings, Settings
+from nostrtx.config import LimitSettings, MembershipSettings, RelaySettings, Settings
 from nostrtx.web.information import information_of, wants_information
 
 
@@ -59,6 +59,24 @@ class InformationOfTests(SynchronousTestCase):
         document = information_of(Settings(relay=RelaySettings(**said)))
         self.assertEqual({name: document[name] for name in said}, said)
         self.assertEqual(document["version"], __version__)
+
+
+class MembershipTests(SynchronousTestCase):
+    """What a relay with members says."""
+
+    def test_on_and_off(self) -> None:
+        """NIP-43 is claimed where it is on, and its condition on writing stated."""
+        for enabled, required, restricts in (
+            (False, "both", False),
+            (True, "read", False),
+            (True, "write", True),
+            (True, "both", True),
+        ):
+            membership = MembershipSettings(enabled=enabled, required=required)
+            document = information_of(Settings(membership=membership), "ab" * 32)
+            self.assertEqual(43 in document["supported_nips"], enabled)
+            self.assertEqual(document["limitation"]["restricted_writes"], restricts)
+            self.assertEqual(document["self"], "ab" * 32)
 
 
 class WantsInformationTests(SynchronousTestCase):
