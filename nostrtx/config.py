@@ -115,6 +115,11 @@ class RelaySettings:
     banner: str = ""
     terms_of_service: str = ""
 
+    @property
+    def urls(self) -> list[str]:
+        """All URLs that are set."""
+        return [url for url in (self.url, *self.other_urls) if url]
+
 
 @attrs.frozen
 class ListenSettings:

@@ -29,12 +29,14 @@ class SaveOutcome(Enum):
         DUPLICATE: The store holds this very event already.
         SUPERSEDED: The store holds a later version for the same address.
         DELETED: Its author (or a gift wrap's recipient) has asked to delete it.
+        VANISHED: Its author (or a gift wrap's recipient) has asked to vanish.
     """
 
     STORED = "stored"
     DUPLICATE = "duplicate"
     SUPERSEDED = "superseded"
     DELETED = "deleted"
+    VANISHED = "vanished"
 
 
 @attrs.frozen(slots=True)
@@ -165,9 +167,10 @@ class IEventStore(Interface):
     """
     Where events are kept, in order of arrival, each under a growing ``seq``.
 
-    The rules of NIP-01 (replaceable, addressable), NIP-09 (deletion) and NIP-40
-    (expiration) are applied where events are saved, so no two events of one
-    address and no deleted event are ever seen.
+    The rules of NIP-01 (replaceable, addressable), NIP-09 (deletion), NIP-40
+    (expiration) and NIP-62 (vanishing) are applied where events are saved, so no two
+    events of one address and no deleted event are ever seen. A store is told when it
+    is made which requests to vanish are for this relay.
     """
 
     def open() -> None:
@@ -185,12 +188,14 @@ class IEventStore(Interface):
         """
         Save events in one transaction, each by the rules, in the order given.
 
-        A deletion request also removes what it names. The caller has checked
-        shape, id, signature and expiration, and passes no ephemeral events.
+        A deletion request also removes what it names, and a request to vanish that
+        is for this relay all that is its author's. The caller has checked shape, id,
+        signature and expiration, and passes no ephemeral events.
 
         Returns:
             One result per event; fires when all of it is durable. Fails with
-            :class:`StoreError` if nothing was stored.
+            :class:`StoreError` if nothing was stored; what was to vanish may be gone
+            by then.
         """
 
     def query(

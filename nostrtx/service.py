@@ -25,6 +25,7 @@ from nostrtx.config import ConfigError, RelaySettings, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.relay.membership.register import RegisterError
 from nostrtx.relay.own_key import KeyUnusable
+from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.storage.opening import open_store
@@ -137,7 +138,7 @@ class RelayURLs:
     """
 
     def __init__(self, settings: RelaySettings) -> None:
-        self._set = [url for url in (settings.url, *settings.other_urls) if url]
+        self._set = settings.urls
         self._listening: list[str] = []
 
     def listening_on(self, url: str) -> None:
@@ -276,14 +277,19 @@ def make_service(settings: Settings, reactor: Any) -> IService:
     Raises:
         ConfigError: The store's URL names no kind of store.
     """
+    urls = RelayURLs(settings.relay)
     try:
-        store = open_store(settings.store.url, settings.store, reactor)
+        store = open_store(
+            settings.store.url,
+            settings.store,
+            reactor,
+            lambda request: names_relay(request, urls.all()),
+        )
     except StoreUnusable as error:
         raise ConfigError(f"store.url: {error}") from None
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
-    urls = RelayURLs(settings.relay)
     relay = Relay(store, turns, reactor, settings, urls.all, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
     service = SequentialService()

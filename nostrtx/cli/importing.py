@@ -83,6 +83,7 @@ class Summary:
             ("duplicate", outcomes[SaveOutcome.DUPLICATE]),
             ("superseded by a newer version", outcomes[SaveOutcome.SUPERSEDED]),
             ("deleted by their authors", outcomes[SaveOutcome.DELETED]),
+            ("by authors who asked to vanish", outcomes[SaveOutcome.VANISHED]),
             ("refused", self.refused.total()),
         ]
         text = [f"{count:>12,}  {name}" for name, count in rows]

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from nostrtx.config import ConfigError, Settings, load_settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.nostr.vanish import names_relay
 from nostrtx.storage.opening import open_store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -84,7 +85,13 @@ def run_on_store(
     ended: Deferred[None] = Deferred()
 
     async def on_store() -> None:
-        store = open_store(settings.store.url, settings.store, reactor)
+        urls = settings.relay.urls
+        store = open_store(
+            settings.store.url,
+            settings.store,
+            reactor,
+            lambda request: names_relay(request, urls),
+        )
         store.open()
         try:
             await work(store, reactor)

@@ -17,7 +17,7 @@ SOFTWARE: Final = "https://github.com/nostrtx/nostrtx"
 #: What this relay does as each of these asks. 12, 16, 20 and 33 are parts of NIP-01
 #: by now and listed for clients that still look for them. Not listed: 4, because its
 #: messages are shown to anyone until there is authentication (NIP-42).
-SUPPORTED_NIPS: Final = (1, 2, 9, 11, 12, 16, 20, 28, 33, 40)
+SUPPORTED_NIPS: Final = (1, 2, 9, 11, 12, 16, 20, 28, 33, 40, 62)
 
 #: What a relay says that serves anyone, free of charge and without proof of work.
 OPEN_TO_ALL: Final = {

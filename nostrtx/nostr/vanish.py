@@ -52,6 +52,11 @@ def names_relay(request: Event, relay_urls: Collection[str]) -> bool:
     )
 
 
+def names_all_relays(request: Event) -> bool:
+    """Whether a request is for every relay there is."""
+    return names_relay(request, ())
+
+
 def vanishes_with(event: Event) -> set[bytes]:
     """
     The pubkeys whose request to vanish takes ``event`` along.

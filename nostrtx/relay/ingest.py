@@ -50,6 +50,7 @@ _ANSWERS: Final = {
     SaveOutcome.DUPLICATE: (True, _DUPLICATE),
     SaveOutcome.SUPERSEDED: (False, "duplicate: have a newer version"),
     SaveOutcome.DELETED: (False, "blocked: deleted by its author"),
+    SaveOutcome.VANISHED: (False, "blocked: the author requested to vanish"),
 }
 
 
@@ -93,8 +94,9 @@ def check_limits(event: Event, content: str, limits: LimitSettings, now: float) 
     if event.is_expired(now):
         raise invalid("event has expired")
     if is_vanish_request(event):
+        # Taken from anybody, whatever others must do first (NIP-62).
         check_vanish_request(event)
-    if limits.min_pow_difficulty:
+    elif limits.min_pow_difficulty:
         check_proof_of_work(
             event, limits.min_pow_difficulty, limits.require_pow_commitment
         )
@@ -309,6 +311,9 @@ class Ingest:
         if is_deletion_request(event):
             for id_ in deleted_ids(event):
                 self._recent.discard(id_)
+        elif is_vanish_request(event):
+            # Whose events these are is not known; such requests are rare.
+            self._recent.clear()
         if not has_address(event.kind) and event.expiration is None:
             self._recent.add(event.id)
 

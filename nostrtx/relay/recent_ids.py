@@ -30,3 +30,8 @@ class RecentIds:
         """Forget ``id_``."""
         self._young.discard(id_)
         self._old.discard(id_)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._young.clear()
+        self._old.clear()

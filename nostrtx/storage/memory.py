@@ -9,7 +9,7 @@ answers, and a query looks at each of them: right for tests, trials and small re
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -32,6 +32,7 @@ from nostrtx.nostr.deletion import (
 from nostrtx.nostr.event import Address, Event, supersedes
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
+from nostrtx.nostr.vanish import is_vanish_request, names_all_relays, vanishes_with
 
 
 def _place(event: Event) -> tuple[int, bytes]:
@@ -41,9 +42,15 @@ def _place(event: Event) -> tuple[int, bytes]:
 
 @implementer(IEventStore)
 class MemoryEventStore:
-    """Events in this process's memory. Whatever it returns fires at once."""
+    """
+    Events in this process's memory. Whatever it returns fires at once.
 
-    def __init__(self) -> None:
+    Args:
+        obeys: Says which requests to vanish are for this relay.
+    """
+
+    def __init__(self, obeys: Callable[[Event], bool] = names_all_relays) -> None:
+        self._obeys = obeys
         self._ordered: list[Event] = []
         self._by_id: dict[bytes, Event] = {}
         self._log: dict[int, Event] = {}
@@ -52,6 +59,7 @@ class MemoryEventStore:
         self._expiring: dict[bytes, Event] = {}
         self._deleted_ids: set[tuple[bytes, bytes]] = set()
         self._deleted_addresses: dict[Address, int] = {}
+        self._vanished: dict[bytes, int] = {}
         self._last_seq = 0
 
     def open(self) -> None:
@@ -123,6 +131,11 @@ class MemoryEventStore:
     def _save(self, event: Event) -> SaveResult:
         if event.id in self._by_id:
             return SaveResult(SaveOutcome.DUPLICATE)
+        vanished = self._vanished
+        if any(
+            event.created_at <= vanished.get(key, -1) for key in vanishes_with(event)
+        ):
+            return SaveResult(SaveOutcome.VANISHED)
         if any((event.id, key) in self._deleted_ids for key in may_delete(event)):
             return SaveResult(SaveOutcome.DELETED)
         address = event.address
@@ -137,6 +150,8 @@ class MemoryEventStore:
             self._by_address[address] = event
         if is_deletion_request(event):
             self._delete(event)
+        if is_vanish_request(event) and self._obeys(event):
+            self._vanish(event)
         self._by_id[event.id] = event
         insort(self._ordered, event, key=_place)
         if event.expiration is not None:
@@ -159,6 +174,14 @@ class MemoryEventStore:
             target = self._by_address.get(address)
             if target is not None and target.created_at <= request.created_at:
                 self._remove(target)
+
+    def _vanish(self, request: Event) -> None:
+        """Remove what is the author's of ``request``, and keep it from coming back."""
+        author, until = request.pubkey, request.created_at
+        self._vanished[author] = max(until, self._vanished.get(author, -1))
+        for event in self._ordered[:]:
+            if event.created_at <= until and author in vanishes_with(event):
+                self._remove(event)
 
     def _remove(self, event: Event) -> None:
         del self._ordered[bisect_left(self._ordered, _place(event), key=_place)]

@@ -85,4 +85,4 @@ class RelayInformationTests(SynchronousTestCase):
 
     def test_not_claimed(self) -> None:
         """What needs authentication, counting or search is not claimed."""
-        self.assertTrue({4, 42, 45, 50, 62, 70, 77}.isdisjoint(SUPPORTED_NIPS))
+        self.assertTrue({4, 42, 45, 50, 70, 77}.isdisjoint(SUPPORTED_NIPS))

@@ -206,6 +206,23 @@ class AcceptedTests(IngestTestCase):
         self.assertTrue(self.store.holds(event))
         self.assertEqual(self.send(event), [duplicate(event)])
 
+    def test_vanished(self) -> None:
+        """What vanished with its author is refused, also if it was just seen."""
+        event = signed_event()
+        later = signed_event(created_at=NOW + 1)
+        request = signed_event(kind=62, tags=[["relay", "ALL_RELAYS"]])
+        self.send(event, later)
+        self.assertEqual(self.send(request), [accepted(request)])
+        self.assertFalse(self.store.holds(event))
+        self.assertEqual(
+            self.send(event),
+            [refused(event, "blocked: the author requested to vanish")],
+        )
+        self.assertEqual(
+            self.send(later, request), [duplicate(request), duplicate(later)]
+        )
+        self.assert_balanced()
+
     def test_deleted_version(self) -> None:
         """A version that was deleted by its address is refused when sent again."""
         event = signed_event(kind=30023, tags=[["d", "x"]])
@@ -597,6 +614,20 @@ class NoSignatureWorkTests(IngestTestCase):
             [refused(event, "invalid: content of more than 5 characters")],
         )
         self.assertFalse(self.turns.wanted)
+
+
+class VanishRequestTests(IngestTestCase):
+    """Whatever a relay asks of others, anybody may vanish."""
+
+    limits = LimitSettings(min_pow_difficulty=200)
+    auth = AuthSettings(required="both")
+
+    def test_taken_from_anybody(self) -> None:
+        """A request to vanish needs neither proof of work nor authentication."""
+        request = signed_event(kind=62, tags=[["relay", "ALL_RELAYS"]])
+        self.assertEqual(self.send(request)[-1], accepted(request))
+        _, _, is_accepted, reason = self.send(signed_event())[-1]
+        self.assertEqual((is_accepted, reason[:5]), (False, "pow: "))
 
 
 class DrainTests(IngestTestCase):

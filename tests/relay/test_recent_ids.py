@@ -40,6 +40,15 @@ class RecentIdsTests(SynchronousTestCase):
             recent.discard(event_id(number))
             self.assertNotIn(event_id(number), recent)
 
+    def test_clear(self) -> None:
+        """All ids can be forgotten at once."""
+        recent = RecentIds(generation=2)
+        for number in range(3):
+            recent.add(event_id(number))
+        recent.clear()
+        for number in range(3):
+            self.assertNotIn(event_id(number), recent)
+
     def test_discard_unknown(self) -> None:
         """Discarding what was never added changes nothing."""
         recent = RecentIds()

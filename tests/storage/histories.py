@@ -129,12 +129,20 @@ def _requests(notes: list[Event]) -> st.SearchStrategy[Event]:
     )
 
 
+def _vanishing() -> st.SearchStrategy[Event]:
+    """Requests to vanish, most of them for all relays."""
+    relays = st.sampled_from(["ALL_RELAYS", "ALL_RELAYS", "wss://other.example/"])
+    tags = relays.map(lambda relay: [["relay", relay]])
+    return st.builds(_event, _author(), _time(), st.just(62), tags)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
     """Batches of random size, with sweeps in between."""
     notes = draw(st.lists(_notes, min_size=1, max_size=40))
     events = list(notes)
-    for request in draw(st.lists(_requests(notes), max_size=8)):
+    requests = draw(st.lists(_requests(notes), max_size=8))
+    for request in requests + draw(st.lists(_vanishing(), max_size=2)):
         events.insert(draw(st.integers(0, len(events))), request)
     steps: list[Step] = []
     while events:
@@ -180,6 +188,9 @@ def long_history(random: Random, size: int) -> list[Step]:
         if random.random() < 0.02:
             target = random.choice(events)
             events.append(_event(target.pubkey, NOW, 5, [["e", target.id.hex()]]))
+        if random.random() < 0.002:
+            author, time = random.choice(AUTHORS), random.choice(times)
+            events.append(_event(author, time, 62, [["relay", "ALL_RELAYS"]]))
     steps: list[Step] = []
     while events:
         batch = random.choice([7, 100, 1000])

@@ -18,6 +18,7 @@ from nostrtx.interfaces import (
 )
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.vanish import names_relay
 from tests.storage.events import NOW
 
 _T = TypeVar("_T")
@@ -32,9 +33,19 @@ STORED = SaveOutcome.STORED
 DUPLICATE = SaveOutcome.DUPLICATE
 SUPERSEDED = SaveOutcome.SUPERSEDED
 DELETED = SaveOutcome.DELETED
+VANISHED = SaveOutcome.VANISHED
 
 #: Room for any answer of a test.
 MANY_BYTES = 2**30
+
+
+#: The URL of the relay whose stores these are.
+RELAY_URL = "ws://127.0.0.1:7777/"
+
+
+def obeys(request: Event) -> bool:
+    """Whether a request to vanish is for the relay at :data:`RELAY_URL`."""
+    return names_relay(request, [RELAY_URL])
 
 
 def newest_first(events: Iterable[Event]) -> list[Event]:
@@ -51,7 +62,11 @@ class StoreCase(_TestCase):
     """
 
     def make_store(self) -> IEventStore:
-        """Another empty store, open, and closed at the end of the test."""
+        """
+        Another empty store, open, and closed at the end of the test.
+
+        It obeys the requests to vanish that :func:`obeys` tells.
+        """
         raise NotImplementedError
 
     def result_of(self, deferred: Deferred[_T]) -> _T:

@@ -13,6 +13,7 @@ from tests.storage.query_tests import QueryTests
 from tests.storage.saving_tests import SavingTests
 from tests.storage.screen_tests import ScreenTests
 from tests.storage.sealed_set_tests import SealedSetTests
+from tests.storage.vanish_tests import VanishTests
 from tests.storage.vector_tests import VectorTests
 
 
@@ -25,6 +26,7 @@ class EventStoreTests(
     QueryTests,
     SealedSetTests,
     ScreenTests,
+    VanishTests,
     VectorTests,
 ):
     """All the rules of :class:`nostrtx.interfaces.IEventStore`."""

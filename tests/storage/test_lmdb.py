@@ -8,6 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TypeVar
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,10 +16,13 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from nostrtx.interfaces import IEventStore, StoreError, StoreUnusable
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.lmdb.schema import Databases, open_databases
 from nostrtx.storage.lmdb.store import LMDBEventStore
+from nostrtx.storage.lmdb.writer import EventWriter
 from tests.storage.events import NOW, make_event
-from tests.storage.store_case import DELETED, DUPLICATE, STORED
+from tests.storage.store_case import DELETED, DUPLICATE, STORED, VANISHED, obeys
 from tests.storage.store_tests import EventStoreTests
+from tests.storage.vanish_tests import to_vanish, wrap
 from tests.storage.waiting_reactor import WaitingReactor
 
 _T = TypeVar("_T")
@@ -43,7 +47,7 @@ class LMDBEventStoreTests(EventStoreTests, SynchronousTestCase):
 
     def open_store(self, path: str, max_bytes: int = _GIGABYTE) -> IEventStore:
         """The store at ``path``, closed after the test."""
-        store = LMDBEventStore(path, max_bytes, self.reactor)
+        store = LMDBEventStore(path, max_bytes, self.reactor, obeys)
         store.open()
         self.addCleanup(self._close, store)
         return store
@@ -119,6 +123,54 @@ class LMDBEventStoreTests(EventStoreTests, SynchronousTestCase):
                 make_event(kind=5, tags=[["e", make_event(content="x").id.hex()]])
             )
             self.store = self.make_store()
+
+    def test_vanished_after_reopening(self) -> None:
+        """Nothing of an author who vanished is in any index, nor comes back later."""
+        gone = [
+            make_event(
+                kind=kind, tags=[["d", "x"], ["t", "x"], ["expiration", "9" * 10]]
+            )
+            for kind in (0, 1, 5, 30023)
+        ]
+        marked = make_event(kind=5, tags=[["a", f"0:{make_event().pubkey.hex()}:"]])
+        wish = to_vanish()
+        self.save(*gone, marked, wrap(wish.pubkey), wish)
+        self._close(self.store)
+        databases = open_databases(self.path, _GIGABYTE)
+        with databases.env.begin() as txn:
+            for field in attrs.fields(Databases)[1:]:
+                size = txn.stat(getattr(databases, field.name))["entries"]
+                held = field.name in ("events", "ids", "authors", "kinds", "times")
+                if field.name not in ("meta", "marks"):
+                    self.assertEqual(size, 1 if held else 0, field.name)
+            marks = txn.cursor(databases.marks).iternext(values=False)
+            self.assertEqual(
+                [key for key in marks if key[:1] != b"e"], [b"v" + wish.pubkey]
+            )
+        databases.env.close()
+        self.store = self.open_store(self.path)
+        self.assertEqual(set(self.save(*gone, wrap(wish.pubkey))), {VANISHED})
+        self.assert_holds(wish)
+
+    def test_vanishing_is_interrupted(self) -> None:
+        """A request that was not carried out to its end can be sent again."""
+        notes = [make_event(content=f"{n}") for n in range(9)]
+        wish = to_vanish()
+        self.save(*notes)
+        self._close(self.store)
+        databases = open_databases(self.path, _GIGABYTE)
+        with databases.env.begin(write=True) as txn:
+            writer = EventWriter(databases, txn)
+            self.assertTrue(writer.vanish_ahead(wish, 5))
+            writer.finish()
+        databases.env.close()
+        self.store = self.open_store(self.path)
+        left = self.answer(Filter())
+        self.assertEqual(len(left), 4)
+        outcomes = [DUPLICATE if note.raw in left else VANISHED for note in notes]
+        self.assertEqual(self.save(*notes), outcomes)
+        self.assertEqual(self.save(wish), [STORED])
+        self.assert_holds(wish)
 
     def test_full(self) -> None:
         """A store that is full says so, changes nothing, and still answers."""

@@ -12,6 +12,7 @@ from nostrtx.interfaces import IEventStore
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import NOW, make_event
+from tests.storage.store_case import obeys
 from tests.storage.store_tests import EventStoreTests
 
 _T = TypeVar("_T")
@@ -22,7 +23,7 @@ class MemoryEventStoreTests(EventStoreTests, SynchronousTestCase):
 
     def make_store(self) -> IEventStore:
         """A store in memory needs no closing."""
-        store = MemoryEventStore()
+        store = MemoryEventStore(obeys)
         store.open()
         return store
 

@@ -9,7 +9,13 @@ from typing import Any
 
 from nostrtx.nostr.event import parse_event
 from nostrtx.nostr.filters import Filter, parse_filter
-from tests.storage.store_case import DELETED, DUPLICATE, STORED, StoreCase
+from tests.storage.store_case import (
+    DELETED,
+    DUPLICATE,
+    STORED,
+    VANISHED,
+    StoreCase,
+)
 
 _VECTORS = Path(__file__).parent.parent / "vectors" / "filters.json"
 
@@ -48,9 +54,18 @@ class VectorTests(StoreCase):
                     self.assert_holds(*winners)
 
     def test_deletion(self) -> None:
-        """What should be gone is gone, what should be kept is kept."""
+        """What should be deleted is gone, what should be kept is kept."""
         cases = load()["deletion"]
         self.assertGreater(len(cases), 14)
+        self._check(cases)
+
+    def test_vanish(self) -> None:
+        """What should vanish is gone, what should be kept is kept."""
+        cases = load()["vanish"]
+        self.assertGreater(len(cases), 7)
+        self._check(cases)
+
+    def _check(self, cases: list[dict[str, Any]]) -> None:
         for case in cases:
             sent = [parse_event(members) for members in case["send"]]
             for save in (self.save, self.save_each):
@@ -58,7 +73,7 @@ class VectorTests(StoreCase):
                 outcomes = save(*sent)
                 for outcome, ok in zip(outcomes, case.get("ok") or (), strict=False):
                     if ok is not None:
-                        allowed = (STORED, DUPLICATE) if ok else (DELETED,)
+                        allowed = (STORED, DUPLICATE) if ok else (DELETED, VANISHED)
                         self.assertIn(outcome, allowed, case["name"])
                 self.assertEqual(self._by_id(case["gone"]), [], case["name"])
                 kept = {e.id.hex(): e for e in sent if e.id.hex() in case["kept"]}

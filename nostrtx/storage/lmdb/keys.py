@@ -134,6 +134,11 @@ def address_mark(address: bytes) -> bytes:
     return b"a" + address
 
 
+def vanish_mark(pubkey: bytes = b"") -> bytes:
+    """The key of the mark up to when what is an author's has vanished."""
+    return b"v" + pubkey
+
+
 def expiry_key(expiration: int, seq: bytes) -> bytes:
     """The key under which an event waits for its expiration."""
     return number(expiration) + seq

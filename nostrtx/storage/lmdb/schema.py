@@ -15,7 +15,8 @@ addresses     pubkey, kind, ``d``                      slot
 slots         slot                                     posting; tags are plain
 slot_of       ``seq``                                  slot
 slot_tags     letter, value, kind                      slots, kinds with address
-marks         what was deleted, and by whom            until when
+marks         what was deleted, and by whom;           until when
+              who has vanished
 expiries      expiration, ``seq``                      posting
 meta          name                                     version, counters
 ============  =======================================  ==========================
@@ -35,7 +36,7 @@ import lmdb
 from nostrtx.interfaces import StoreUnusable
 
 #: The layout of all of this; a store of another version is not opened.
-VERSION: Final = b"1"
+VERSION: Final = b"2"
 
 #: Where ``last_seq`` and the last slot stand in ``meta``, five bytes each.
 COUNTERS: Final = b"counters"

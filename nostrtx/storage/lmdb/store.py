@@ -10,6 +10,7 @@ Other processes may use the same directory at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from itertools import islice
 from time import sleep
 from typing import Any, Final, TypeVar
@@ -30,6 +31,7 @@ from nostrtx.interfaces import (
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
+from nostrtx.nostr.vanish import is_vanish_request, names_all_relays
 from nostrtx.storage.lmdb.counting import count_matches
 from nostrtx.storage.lmdb.job_thread import JobThread
 from nostrtx.storage.lmdb.keys import number
@@ -40,9 +42,13 @@ from nostrtx.storage.lmdb.snapshot import Snapshot
 from nostrtx.storage.lmdb.writer import EventWriter
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 #: How many expired events are removed in one transaction.
 _SWEEP: Final = 1000
+
+#: How many events vanish in one transaction.
+_VANISH: Final = 2000
 
 #: How long counting holds up the reactor at a time, in seconds.
 _COUNT_SLICE: Final = 0.005
@@ -61,14 +67,22 @@ class LMDBEventStore:
         path: The directory; made if there is none.
         max_bytes: Most that the store may grow to.
         reactor: Provides ``IReactorTime`` and ``IReactorFromThreads``.
+        obeys: Says which requests to vanish are for this relay; from any thread.
     """
 
     _log = Logger()
 
-    def __init__(self, path: str, max_bytes: int, reactor: Any) -> None:
+    def __init__(
+        self,
+        path: str,
+        max_bytes: int,
+        reactor: Any,
+        obeys: Callable[[Event], bool] = names_all_relays,
+    ) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._reactor = reactor
+        self._obeys = obeys
         self._writer = JobThread(reactor, "nostrtx writer")
         self._reader = JobThread(reactor, "nostrtx reader")
         self._databases: Databases | None = None
@@ -91,8 +105,19 @@ class LMDBEventStore:
         return Deferred.fromCoroutine(self._close())
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
-        """Save events by the rules, in one transaction."""
-        return self._write(lambda writer: [writer.save(event) for event in events])
+        """
+        Save events by the rules, in one transaction.
+
+        What is too much to vanish in one goes first, in transactions of its own.
+        """
+        requests = [e for e in events if is_vanish_request(e) and self._obeys(e)]
+        return self._write(
+            lambda writer: [writer.save(event) for event in events],
+            [
+                partial(EventWriter.vanish_ahead, request=e, most=_VANISH)
+                for e in requests
+            ],
+        )
 
     def query(
         self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
@@ -172,16 +197,34 @@ class LMDBEventStore:
             raise StoreError("the event store is closed")
         return self._databases
 
-    def _write(self, work: Callable[[EventWriter], _T]) -> Deferred[_T]:
+    def _write(
+        self,
+        work: Callable[[EventWriter], _T],
+        ahead: Sequence[Callable[[EventWriter], bool]] = (),
+    ) -> Deferred[_T]:
+        """
+        Have work done by the thread that writes.
+
+        Args:
+            work: Is done in one transaction.
+            ahead: Each is done before, again and again until it is False, every
+                time in a transaction of its own.
+        """
         databases = self._opened()
+
+        def write(work: Callable[[EventWriter], _R]) -> _R:
+            with databases.env.begin(write=True) as txn:
+                writer = EventWriter(databases, txn, self._obeys)
+                result = work(writer)
+                writer.finish()
+            return result
 
         def job() -> _T:
             try:
-                with databases.env.begin(write=True) as txn:
-                    writer = EventWriter(databases, txn)
-                    result = work(writer)
-                    writer.finish()
-                return result
+                for piece in ahead:
+                    while write(piece):
+                        pass
+                return write(work)
             except lmdb.MapFullError as error:
                 raise StoreError("the event store is full") from error
             except lmdb.DiskError as error:

@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.storage.test_lmdb -*-
 """
-Saving and removing events inside one write transaction (NIP-01, NIP-09, NIP-40).
+Saving and removing events inside one write transaction.
+
+By the rules of NIP-01, NIP-09 (deletion), NIP-40 (expiry) and NIP-62 (vanishing).
 
 What is put into the indexes is gathered and written in the order of its keys, which
 costs half as much as one by one. It is written out before anything that has to find
@@ -9,6 +11,7 @@ it there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nostrtx.interfaces import SaveOutcome, SaveResult
@@ -27,6 +30,7 @@ from nostrtx.nostr.event import (
     supersedes,
 )
 from nostrtx.nostr.kinds import has_address, is_addressable
+from nostrtx.nostr.vanish import is_vanish_request, names_all_relays, vanishes_with
 from nostrtx.storage.lmdb.keys import (
     KIND,
     LAST,
@@ -42,13 +46,16 @@ from nostrtx.storage.lmdb.keys import (
     other_d_prefix,
     tag_prefix,
     time_entry,
+    vanish_mark,
 )
 from nostrtx.storage.lmdb.schema import COUNTERS, Databases
 from nostrtx.storage.lmdb.tag_changes import Pairs, is_plain, slot_tags, tag_changes
+from nostrtx.storage.lmdb.vanishing import vanishing
 
 _DUPLICATE = SaveResult(SaveOutcome.DUPLICATE)
 _SUPERSEDED = SaveResult(SaveOutcome.SUPERSEDED)
 _DELETED = SaveResult(SaveOutcome.DELETED)
+_VANISHED = SaveResult(SaveOutcome.VANISHED)
 
 _Entries = list[tuple[bytes, bytes]]
 
@@ -65,17 +72,27 @@ class EventWriter:
     Args:
         databases: Where to write.
         txn: The transaction.
+        obeys: Says which requests to vanish are for this relay.
     """
 
-    def __init__(self, databases: Databases, txn: Any) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        txn: Any,
+        obeys: Callable[[Event], bool] = names_all_relays,
+    ) -> None:
         self._db = databases
         self._txn = txn
+        self._obeys = obeys
         self._get = txn.get
         self._has_id = txn.cursor(databases.ids).set_key
         self._has_marks = txn.stat(databases.marks)["entries"] > 0
-        counters = txn.get(COUNTERS, db=databases.meta)
-        self._last_seq = int.from_bytes(counters[:5], "big")
-        self._last_slot = int.from_bytes(counters[5:], "big")
+        self._has_vanished = self._has_marks and bool(
+            txn.cursor(databases.marks).set_range(vanish_mark())
+        )
+        self._counters = txn.get(COUNTERS, db=databases.meta)
+        self._last_seq = int.from_bytes(self._counters[:5], "big")
+        self._last_slot = int.from_bytes(self._counters[5:], "big")
         self._new_ids: set[bytes] = set()
         self._new_addresses: set[bytes] = set()
         self._events: _Entries = []
@@ -90,6 +107,8 @@ class EventWriter:
         id_ = event.id
         if id_ in self._new_ids or self._has_id(id_):
             return _DUPLICATE
+        if self._has_vanished and self._is_vanished(event):
+            return _VANISHED
         kind = event.kind
         pubkey = event.pubkey
         is_versioned = has_address(kind)
@@ -122,6 +141,8 @@ class EventWriter:
             self._txn.put(expiry_key(expiration, seq), posting, db=self._db.expiries)
         if is_deletion_request(event):
             self._delete_named(event)
+        elif is_vanish_request(event) and self._obeys(event):
+            self.vanish(event)
         return SaveResult(SaveOutcome.STORED, self._last_seq)
 
     def remove(self, posting: bytes) -> None:
@@ -146,6 +167,41 @@ class EventWriter:
                     delete.delete()
         self._forget(raw, event.pubkey, posting)
 
+    def vanish(self, request: Event, most: int | None = None) -> None:
+        """
+        Remove what ``request`` takes along, and keep it from coming back.
+
+        Args:
+            request: The request to vanish; it need not have been saved.
+            most: How many events to remove at most; None for all.
+        """
+        self._flush()
+        db = self._db
+        author, until = request.pubkey, number(request.created_at)
+        self._has_marks = self._has_vanished = True
+        mark = self._get(vanish_mark(author), db=db.marks)
+        if mark is None or mark < until:
+            self._txn.put(vanish_mark(author), until, db=db.marks)
+        for posting in vanishing(db, self._txn, request, most):
+            self.remove(posting)
+        # What these marks keep away, the new one does as well.
+        cursor = self._txn.cursor(db.marks)
+        found = cursor.set_range(address_mark(author))
+        while found and cursor.key().startswith(address_mark(author)):
+            found = cursor.delete() if cursor.value() <= until else cursor.next()
+
+    def vanish_ahead(self, request: Event, most: int) -> bool:
+        """
+        Begin to remove what ``request`` takes along, if it is more than ``most``.
+
+        Returns:
+            Whether it was; then ``most`` are gone now, and nothing comes back.
+        """
+        if len(vanishing(self._db, self._txn, request, most + 1)) <= most:
+            return False
+        self.vanish(request, most)
+        return True
+
     def remove_expired(self, now: float, most: int) -> int:
         """Remove at most ``most`` events that have expired by ``now``; how many."""
         end = expiry_key(max(int(now), -1) + 1, b"")
@@ -162,11 +218,9 @@ class EventWriter:
     def finish(self) -> None:
         """Write what has been gathered."""
         self._flush()
-        self._txn.put(
-            COUNTERS,
-            number(self._last_seq) + number(self._last_slot),
-            db=self._db.meta,
-        )
+        counters = number(self._last_seq) + number(self._last_slot)
+        if counters != self._counters:
+            self._txn.put(COUNTERS, counters, db=self._db.meta)
 
     def _flush(self) -> None:
         if not self._events:
@@ -187,6 +241,12 @@ class EventWriter:
         self._events.clear()
         self._new_ids.clear()
         self._new_addresses.clear()
+
+    def _is_vanished(self, event: Event) -> bool:
+        db = self._db.marks
+        marks = [self._get(vanish_mark(key), db=db) for key in vanishes_with(event)]
+        until = number(event.created_at)
+        return any(mark is not None and until <= mark for mark in marks)
 
     def _is_deleted(self, event: Event, address: bytes) -> bool:
         db = self._db.marks
