@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from twisted.internet.defer import Deferred
 
+from nostrtx.cli.key_types import EventIdType, PubkeyType
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces import IEventStore
 from nostrtx.nostr.errors import Rejected
@@ -70,6 +71,22 @@ class TimeType(click.ParamType[int]):
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return int(moment.timestamp())
+
+
+def _named(one: Filter, authors: tuple[bytes, ...], ids: tuple[bytes, ...]) -> Filter:
+    """The filter, narrowed to some authors and to some events, if there are any."""
+    if authors:
+        one = attrs.evolve(one, authors=_among(one.authors, authors))
+    if ids:
+        one = attrs.evolve(one, ids=_among(one.ids, ids))
+    return one
+
+
+def _among(
+    some: tuple[bytes, ...] | None, others: tuple[bytes, ...]
+) -> tuple[bytes, ...]:
+    distinct = tuple(dict.fromkeys(others))
+    return distinct if some is None else tuple(set(some).intersection(distinct))
 
 
 def _within(one: Filter, since: int | None, until: int | None) -> Filter:
@@ -134,6 +151,20 @@ async def export_events(
     multiple=True,
     help="Only events that this NIP-01 filter matches; may be repeated.",
 )
+@click.option(
+    "--author",
+    "authors",
+    type=PubkeyType(),
+    multiple=True,
+    help="Only events of this author (hexadecimal or npub); may be repeated.",
+)
+@click.option(
+    "--id",
+    "ids",
+    type=EventIdType(),
+    multiple=True,
+    help="Only this event (hexadecimal, note or nevent); may be repeated.",
+)
 @click.option("--since", type=TimeType(), help="Only events made then or later.")
 @click.option("--until", type=TimeType(), help="Only events made then or earlier.")
 @click.option(
@@ -147,6 +178,8 @@ async def export_events(
 @store_options
 def export_command(
     filters: tuple[Filter, ...],
+    authors: tuple[bytes, ...],
+    ids: tuple[bytes, ...],
     since: int | None,
     until: int | None,
     output: IO[bytes],
@@ -164,7 +197,10 @@ def export_command(
         nostrtx export --filter '{"kinds":[0,3]}' --since 2026-01-01 -o profiles.jsonl
     """
     settings = settings_for(config, store, must_exist=True)
-    wanted = [_within(one, since, until) for one in filters or (Filter(),)]
+    wanted = [
+        _within(_named(one, authors, ids), since, until)
+        for one in filters or (Filter(),)
+    ]
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
         try:

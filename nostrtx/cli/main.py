@@ -8,6 +8,7 @@ import click
 from nostrtx import __version__
 from nostrtx.cli.exporting import export_command
 from nostrtx.cli.importing import import_command
+from nostrtx.cli.membership import invite_command, members_command, roles_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,3 +24,6 @@ def main() -> None:
 
 main.add_command(import_command)
 main.add_command(export_command)
+main.add_command(invite_command)
+main.add_command(members_command)
+main.add_command(roles_command)

@@ -11,11 +11,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.cli.exporting import FilterType, TimeType, _within, export_events
+from nostrtx.cli.exporting import (
+    FilterType,
+    TimeType,
+    _named,
+    _within,
+    export_events,
+)
 from nostrtx.cli.main import main
+from nostrtx.nostr.bech32 import Nsec, encode
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore
-from tests.storage.events import make_event
+from tests.storage.events import ALICE, BOB, make_event
 
 
 class ExportTests(SynchronousTestCase):
@@ -73,6 +80,24 @@ class OptionTests(TestCase):
         self.assertEqual(_within(Filter(), 5, 9), Filter(since=5, until=9))
         given = Filter(since=6, until=8)
         self.assertEqual(_within(given, 5, 9), given)
+
+    def test_keys_and_ids_narrow_filters(self) -> None:
+        """``--author`` and ``--id`` narrow each filter and never widen it."""
+        self.assertEqual(_named(Filter(), (), ()), Filter())
+        self.assertEqual(
+            _named(Filter(kinds=(1,)), (ALICE, ALICE), (BOB,)),
+            Filter(kinds=(1,), authors=(ALICE,), ids=(BOB,)),
+        )
+        given = Filter(authors=(ALICE,), ids=(BOB,))
+        self.assertEqual(_named(given, (ALICE, BOB), (BOB,)), given)
+        self.assertTrue(_named(given, (BOB,), ()).matches_nothing)
+
+    def test_secret_key(self) -> None:
+        """A secret key is not taken for an author, nor repeated."""
+        nsec = encode(Nsec(ALICE))
+        result = CliRunner().invoke(main, ["export", "--author", nsec])
+        self.assertEqual(result.exit_code, 2)
+        self.assertNotIn(nsec, result.output)
 
     def test_missing_store_is_not_made(self) -> None:
         """Exporting a store that is not there says so and makes none."""
