@@ -15,17 +15,8 @@ from nostrtx.nostr.client_messages import MAX_SUBSCRIPTION_ID
 SOFTWARE: Final = "https://github.com/nostrtx/nostrtx"
 
 #: What this relay does as each of these asks. 12, 16, 20 and 33 are parts of NIP-01
-#: by now and listed for clients that still look for them. Not listed: 4, because its
-#: messages are shown to anyone until there is authentication (NIP-42).
-SUPPORTED_NIPS: Final = (1, 2, 9, 11, 12, 16, 20, 28, 33, 40, 62)
-
-#: What a relay says that serves anyone, free of charge and without proof of work.
-OPEN_TO_ALL: Final = {
-    "auth_required": False,
-    "payment_required": False,
-    "restricted_writes": False,
-    "min_pow_difficulty": 0,
-}
+#: by now and listed for clients that still look for them.
+SUPPORTED_NIPS: Final = (1, 2, 9, 11, 12, 16, 20, 28, 33, 40, 42, 62, 70)
 
 
 def limitation(
@@ -38,6 +29,8 @@ def limitation(
     max_content_length: int,
     created_at_lower_seconds: int,
     created_at_upper_seconds: int,
+    min_pow_difficulty: int = 0,
+    auth_required: bool = False,
     restricted_writes: bool = False,
 ) -> dict[str, int | bool]:
     """
@@ -53,6 +46,8 @@ def limitation(
         created_at_lower_seconds: How old an event may be; 0 for any age, which is
             left unsaid.
         created_at_upper_seconds: How far in the future an event may be dated.
+        min_pow_difficulty: Bits of work that an event must show (NIP-13).
+        auth_required: Whether nothing works before a client authenticates (NIP-42).
         restricted_writes: Whether there is a condition on publishing that people
             must know beforehand.
     """
@@ -65,7 +60,9 @@ def limitation(
         "max_event_tags": max_event_tags,
         "max_content_length": max_content_length,
         "created_at_upper_limit": created_at_upper_seconds,
-        **OPEN_TO_ALL,
+        "min_pow_difficulty": min_pow_difficulty,
+        "auth_required": auth_required,
+        "payment_required": False,
         "restricted_writes": restricted_writes,
     }
     if created_at_lower_seconds:

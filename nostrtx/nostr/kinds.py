@@ -11,6 +11,7 @@ from typing import Final
 
 METADATA: Final = 0
 FOLLOW_LIST: Final = 3
+PRIVATE_MESSAGE: Final = 4
 DELETION_REQUEST: Final = 5
 REQUEST_TO_VANISH: Final = 62
 GIFT_WRAP: Final = 1059

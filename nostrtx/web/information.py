@@ -10,6 +10,7 @@ from typing import Any, Final
 from nostrtx import __version__
 from nostrtx.config import Settings
 from nostrtx.nostr.information import SUPPORTED_NIPS, limitation, relay_information
+from nostrtx.nostr.kinds import GIFT_WRAP, PRIVATE_MESSAGE
 
 MEDIA_TYPE: Final = "application/nostr+json"
 
@@ -36,6 +37,8 @@ def information_of(settings: Settings, own_pubkey: str = "") -> dict[str, Any]:
             max_content_length=limits.max_content_length,
             created_at_lower_seconds=limits.created_at_lower_seconds,
             created_at_upper_seconds=limits.created_at_upper_seconds,
+            min_pow_difficulty=limits.min_pow_difficulty,
+            auth_required="both" in (settings.auth.required, _members_only(settings)),
             restricted_writes=_restricts_writing(settings),
         ),
         name=relay.name,
@@ -51,13 +54,30 @@ def information_of(settings: Settings, own_pubkey: str = "") -> dict[str, Any]:
 
 def _optional_nips(settings: Settings) -> list[int]:
     """The NIPs that these settings turn on."""
-    return [43] if settings.membership.enabled else []
+    private = settings.auth.private_kinds
+    switched = {
+        4: PRIVATE_MESSAGE in private,
+        13: settings.limits.min_pow_difficulty > 0,
+        17: GIFT_WRAP in private,
+        43: settings.membership.enabled,
+        59: GIFT_WRAP in private,
+    }
+    return [nip for nip, is_on in switched.items() if is_on]
 
 
 def _restricts_writing(settings: Settings) -> bool:
     """Whether there is a condition on publishing that people must know beforehand."""
-    membership = settings.membership
-    return membership.enabled and membership.required in ("write", "both")
+    return (
+        settings.limits.min_pow_difficulty > 0
+        or bool(settings.auth.write_kinds)
+        or settings.auth.required in ("write", "both")
+        or _members_only(settings) in ("write", "both")
+    )
+
+
+def _members_only(settings: Settings) -> str:
+    """What only members may do, as ``auth.required`` has it."""
+    return settings.membership.required if settings.membership.enabled else "none"
 
 
 def wants_information(accept: str) -> bool:

@@ -50,6 +50,20 @@ class LimitationTests(SynchronousTestCase):
         """A condition on publishing is stated."""
         self.assertIs(limits(restricted_writes=True)["restricted_writes"], True)
 
+    def test_conditions(self) -> None:
+        """By default a relay serves anyone; where it does not, that is stated."""
+        for conditions in (
+            {},
+            {
+                "min_pow_difficulty": 20,
+                "auth_required": True,
+                "restricted_writes": True,
+            },
+        ):
+            stated = limits(**conditions)
+            for name in ("min_pow_difficulty", "auth_required", "restricted_writes"):
+                self.assertEqual(stated[name], conditions.get(name, 0), name)
+
     def test_default_is_within(self) -> None:
         """The default limit that is announced is the one that takes effect."""
         self.assertEqual(limits(max_limit=50)["default_limit"], 50)
@@ -84,5 +98,5 @@ class RelayInformationTests(SynchronousTestCase):
             self.assertIs(type(nip), int)
 
     def test_not_claimed(self) -> None:
-        """What needs authentication, counting or search is not claimed."""
-        self.assertTrue({4, 42, 45, 50, 70, 77}.isdisjoint(SUPPORTED_NIPS))
+        """What depends on settings is not claimed for every relay."""
+        self.assertTrue({4, 13, 17, 43, 50, 59, 77}.isdisjoint(SUPPORTED_NIPS))

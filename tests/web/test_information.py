@@ -7,7 +7,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx import __version__
-from nostrtx.config import LimitSettings, MembershipSettings, RelaySettings, Settings
+from nostrtx.config import (
+    AuthSettings,
+    LimitSettings,
+    MembershipSettings,
+    RelaySettings,
+    Settings,
+)
 from nostrtx.web.information import information_of, wants_information
 
 
@@ -25,6 +31,7 @@ class InformationOfTests(SynchronousTestCase):
             max_content_length=2006,
             created_at_lower_seconds=2007,
             created_at_upper_seconds=2008,
+            min_pow_difficulty=29,
         )
         self.assertEqual(
             information_of(Settings(limits=limits))["limitation"],
@@ -38,10 +45,10 @@ class InformationOfTests(SynchronousTestCase):
                 "max_content_length": 2006,
                 "created_at_lower_limit": 2007,
                 "created_at_upper_limit": 2008,
-                "min_pow_difficulty": 0,
+                "min_pow_difficulty": 29,
                 "auth_required": False,
                 "payment_required": False,
-                "restricted_writes": False,
+                "restricted_writes": True,
             },
         )
 
@@ -59,6 +66,51 @@ class InformationOfTests(SynchronousTestCase):
         document = information_of(Settings(relay=RelaySettings(**said)))
         self.assertEqual({name: document[name] for name in said}, said)
         self.assertEqual(document["version"], __version__)
+
+
+class ConditionsTests(SynchronousTestCase):
+    """What a relay says of authentication and work."""
+
+    def limitation(self, settings: Settings) -> tuple[bool, bool]:
+        """Whether authentication is required, and writing restricted."""
+        stated = information_of(settings)["limitation"]
+        return stated["auth_required"], stated["restricted_writes"]
+
+    def test_authentication(self) -> None:
+        """Authentication is required where nothing works without."""
+        for required, expected in (
+            ("none", (False, False)),
+            ("read", (False, False)),
+            ("write", (False, True)),
+            ("both", (True, True)),
+        ):
+            settings = Settings(auth=AuthSettings(required=required))
+            self.assertEqual(self.limitation(settings), expected, required)
+            membership = MembershipSettings(enabled=True, required=required)
+            settings = Settings(membership=membership)
+            self.assertEqual(self.limitation(settings), expected, required)
+
+    def test_restricted_writes(self) -> None:
+        """Kinds that need authentication restrict writing, and so does work."""
+        for settings in (
+            Settings(auth=AuthSettings(write_kinds=(1,))),
+            Settings(limits=LimitSettings(min_pow_difficulty=1)),
+        ):
+            self.assertEqual(self.limitation(settings), (False, True))
+
+    def test_nips(self) -> None:
+        """What is claimed of private messages and work is what is on."""
+        for settings, claimed in (
+            (Settings(), {4, 17, 42, 59, 70}),
+            (
+                Settings(limits=LimitSettings(min_pow_difficulty=8)),
+                {4, 13, 17, 42, 59, 70},
+            ),
+            (Settings(auth=AuthSettings(private_kinds=(1059,))), {17, 42, 59, 70}),
+            (Settings(auth=AuthSettings(private_kinds=())), {42, 70}),
+        ):
+            nips = set(information_of(settings)["supported_nips"])
+            self.assertEqual(nips & {4, 13, 17, 42, 59, 70}, claimed)
 
 
 class MembershipTests(SynchronousTestCase):
