@@ -22,6 +22,7 @@ from typing import Any, Final
 import attrs
 
 from nostrtx.nostr.bech32 import Bech32Error, parse_pubkey
+from nostrtx.nostr.relay_url import parse_relay_url
 
 
 class ConfigError(Exception):
@@ -61,6 +62,16 @@ def _positive(_: object, __: object, value: float) -> None:
 def _not_empty(_: object, __: object, value: tuple[str, ...]) -> None:
     if not value:
         raise ValueError("must name at least one")
+
+
+def _empty_or_url(_: object, __: object, value: str) -> None:
+    if value:
+        parse_relay_url(value)
+
+
+def _urls(_: object, __: object, value: tuple[str, ...]) -> None:
+    for url in value:
+        parse_relay_url(url)
 
 
 def _empty_or_key(_: object, __: object, value: str) -> None:
@@ -104,8 +115,8 @@ class RelaySettings:
         terms_of_service: URL of the terms.
     """
 
-    url: str = ""
-    other_urls: tuple[str, ...] = ()
+    url: str = attrs.field(default="", validator=_empty_or_url)
+    other_urls: tuple[str, ...] = attrs.field(default=(), validator=_urls)
     name: str = "nostrtx"
     description: str = ""
     contact: str = ""

@@ -130,26 +130,29 @@ class RelayURLs:
     """
     The URLs by which clients know this relay (NIP-42).
 
-    Those of the settings; if there is none, those it listens on, which is what
-    clients on the same machine use.
+    Those of the settings; without ``relay.url`` also those it listens on, which is
+    what clients on the same machine use.
 
     Args:
         settings: ``[relay]``.
     """
 
     def __init__(self, settings: RelaySettings) -> None:
-        self._set = settings.urls
-        self._listening: list[str] = []
+        self._urls = settings.urls
+        self._is_set = bool(settings.url)
 
     def listening_on(self, url: str) -> None:
-        """Take note of a port that is open."""
-        self._listening.append(url)
-        if "127.0.0.1" in url:
-            self._listening.append(url.replace("127.0.0.1", "localhost"))
+        """Take note of a port that is open; a Unix socket has no URL."""
+        if self._is_set or not url.startswith("ws://"):
+            return
+        self._urls.append(url)
+        for loopback in ("127.0.0.1", "[::1]"):
+            if loopback in url:
+                self._urls.append(url.replace(loopback, "localhost"))
 
     def all(self) -> list[str]:
         """The URLs."""
-        return self._set or self._listening
+        return self._urls
 
 
 class ListenerService(Service):
@@ -244,6 +247,11 @@ class ListenerService(Service):
         url = _url_of(port)
         self._urls.listening_on(url)
         self._log.info("Listening on {url}", url=url)
+        host = getattr(port.getHost(), "host", "")
+        if host in ("", "0.0.0.0", "::") and not self._settings.relay.url:
+            self._log.warn(
+                "Clients on other machines can authenticate only if relay.url is set."
+            )
 
     def _not_listening(self, failure: Failure, description: str) -> None:
         self._trouble = (

@@ -73,6 +73,25 @@ class ParseSettingsTests(SynchronousTestCase):
         with self.assertRaises(attrs.exceptions.FrozenInstanceError):
             Settings().limits.max_filters = 1  # type: ignore[misc]
 
+    def test_urls(self) -> None:
+        """A URL of the relay is one that clients can name when they authenticate."""
+        settings = parse_settings(
+            """
+            [relay]
+            url = "wss://relay.example.com"
+            other_urls = ["ws://abc.onion", "wss://relay.example.com:8443/nostr"]
+            """
+        )
+        self.assertEqual(settings.relay.url, "wss://relay.example.com")
+        self.assertEqual(len(settings.relay.urls), 3)
+        reason = "a URL begins with ws or wss, then ://"
+        for text in ("relay.example.com", "https://relay.example.com", "wss:"):
+            self.assert_faults(f"relay.url = '{text}'", f"relay.url: {reason}")
+            self.assert_faults(
+                f"relay.other_urls = ['ws://a.example', '{text}']",
+                f"relay.other_urls: {reason}",
+            )
+
     def test_not_toml(self) -> None:
         """What is not TOML is refused with the place."""
         error = self.assertRaises(

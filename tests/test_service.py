@@ -12,12 +12,14 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.config import (
     ConfigError,
     IngestSettings,
     ListenSettings,
+    RelaySettings,
     Settings,
     StoreSettings,
 )
@@ -224,6 +226,41 @@ class RelayServiceTests(SynchronousTestCase):
         self.assertEqual(self.processes(-1), max(1, cores - 1))
 
 
+class RelayURLsTests(SynchronousTestCase):
+    """By what URLs clients know the relay."""
+
+    def test_set(self) -> None:
+        """If the operator names the URL, it is not another one."""
+        urls = RelayURLs(
+            RelaySettings(url="wss://r.example", other_urls=("ws://r.onion",))
+        )
+        urls.listening_on("ws://127.0.0.1:7447/")
+        self.assertEqual(urls.all(), ["wss://r.example", "ws://r.onion"])
+
+    def test_listening(self) -> None:
+        """If not, it is where the relay listens, by address and by name."""
+        urls = RelayURLs(RelaySettings(other_urls=("ws://r.onion",)))
+        for url in ("ws://127.0.0.1:1/", "ws://[::1]:2/", "ws://10.0.0.1:3/"):
+            urls.listening_on(url)
+        self.assertEqual(
+            urls.all(),
+            [
+                "ws://r.onion",
+                "ws://127.0.0.1:1/",
+                "ws://localhost:1/",
+                "ws://[::1]:2/",
+                "ws://localhost:2/",
+                "ws://10.0.0.1:3/",
+            ],
+        )
+
+    def test_socket(self) -> None:
+        """A Unix socket has none: what is before it knows."""
+        urls = RelayURLs(RelaySettings())
+        urls.listening_on("UNIXAddress('/run/nostrtx.sock')")
+        self.assertEqual(urls.all(), [])
+
+
 class ListeningReactor(MemoryReactorClock):
     """
     A reactor that can be told to refuse ports.
@@ -260,9 +297,11 @@ class ListeningTestCase(SynchronousTestCase):
 class ListenerServiceTests(ListeningTestCase):
     """Ports."""
 
-    def service(self, *endpoints: str) -> ListenerService:
+    def service(self, *endpoints: str, url: str = "") -> ListenerService:
         """A listener for these endpoints."""
-        settings = self.settings(*endpoints)
+        settings = attrs.evolve(
+            self.settings(*endpoints), relay=RelaySettings(url=url)
+        )
         turns = ScheduledTurns(self.reactor)
         urls = RelayURLs(settings.relay)
         relay = Relay(
@@ -289,6 +328,20 @@ class ListenerServiceTests(ListeningTestCase):
             [(port, interface) for port, _, _, interface in self.reactor.tcpServers],
             [(80, ""), (7447, "127.0.0.1")],
         )
+
+    def test_no_url(self) -> None:
+        """Who serves other machines is told that a URL must be set for them."""
+        for endpoint, url, expected in (
+            ("tcp:80", "", 1),
+            ("tcp:80", "wss://relay.example.com", 0),
+            ("tcp:80:interface=127.0.0.1", "", 0),
+        ):
+            with capturedLogs() as logs:
+                self.service(endpoint, url=url).privilegedStartService()
+            warnings = [
+                log for log in logs if "relay.url" in (log.get("log_format") or "")
+            ]
+            self.assertEqual(len(warnings), expected, (endpoint, url))
 
     def test_no_endpoint(self) -> None:
         """Whatever is wrong with a description, one line says which and why."""

@@ -74,9 +74,10 @@ class LandingPageTests(SynchronousTestCase):
 
     def test_escapes(self) -> None:
         """Nothing that the operator or the client wrote becomes markup."""
+        evil_url = f"wss://relay.example/{EVIL}"
         settings = Settings(
             relay=RelaySettings(
-                url=EVIL,
+                url=evil_url,
                 name=EVIL,
                 description=EVIL,
                 contact=EVIL,
@@ -86,7 +87,7 @@ class LandingPageTests(SynchronousTestCase):
         page = Page(page_of(settings))
         self.assertEqual(page.texts["h1"], EVIL)
         self.assertEqual(page.texts["title"], EVIL)
-        self.assertEqual(page.texts["code"], EVIL)
+        self.assertEqual(page.texts["code"], evil_url)
         self.assertEqual([tag for tag, _ in page.tags].count("script"), 1)
         own = LandingPage(information_of(Settings()), Settings())
         self.assertEqual(Page(own.html({}, EVIL)).texts["code"], f"ws://{EVIL}/")
