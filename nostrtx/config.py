@@ -318,6 +318,19 @@ class MembershipSettings:
 
 
 @attrs.frozen
+class WebSocketSettings:
+    """
+    ``[websocket]``: how messages travel.
+
+    Attributes:
+        compression: Whether a client that offers permessage-deflate may send
+            compressed messages, and gets live events compressed.
+    """
+
+    compression: bool = True
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -343,6 +356,7 @@ class Settings:
     auth: AuthSettings = AuthSettings()
     search: SearchSettings = SearchSettings()
     membership: MembershipSettings = MembershipSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
 
     @property

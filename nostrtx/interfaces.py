@@ -282,6 +282,14 @@ class IClient(Interface):
         Harmless after the connection was lost.
         """
 
+    def send_shared(head: bytes, body: bytes) -> None:
+        """
+        Queue the message ``head + body``, whose body goes to other clients as well.
+
+        Hand the very same ``body`` to one client after the other, with nothing else
+        between: then what they have in common is made once.
+        """
+
     def is_full() -> bool:
         """Whether so much is unsent that a stored query should wait."""
 

@@ -2,8 +2,8 @@
 """
 Live delivery: every new event to every subscription that it matches.
 
-An event is turned into a message once per subscription id, however many clients
-use that id, and goes once to each subscription.
+What the messages of an event have in common is made once, however many clients get
+it, and each subscription gets it once.
 """
 
 from __future__ import annotations
@@ -65,8 +65,7 @@ class FanOut:
         is_restricted = self._visibility.is_restricted(event)
         if not is_restricted and not may_read(event, (), now):
             return
-        raw = event.raw
-        messages: dict[bytes, bytes] = {}
+        body = event.raw + b"]"
         overrun = []
         delivered = 0
         for subscription in subscriptions:
@@ -74,14 +73,10 @@ class FanOut:
                 continue
             if is_restricted and not may_read(event, subscription.auth.pubkeys, now):
                 continue
-            prefix = subscription.prefix
-            message = messages.get(prefix)
-            if message is None:
-                message = messages[prefix] = b"%b%b]" % (prefix, raw)
             if subscription.waiting is None:
-                subscription.client.send(message)
+                subscription.client.send_shared(subscription.prefix, body)
                 delivered += 1
-            elif not subscription.hold_back(message):
+            elif not subscription.hold_back(body):
                 overrun.append(subscription)
         self._statistics.events_delivered += delivered
         for subscription in overrun:

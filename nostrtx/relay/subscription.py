@@ -38,7 +38,7 @@ class Subscription:
         id_json: The client's name for it, as JSON.
         prefix: What stands before the event in its EVENT messages.
         floor: Live events whose ``seq`` is at or below are the query's to send.
-        waiting: Messages of live events while replaying, None once it is live.
+        waiting: Live events while replaying, as message bodies; None once it is live.
         cancel_query: Ends the stored query while it runs, None before and after.
     """
 
@@ -79,13 +79,18 @@ class Subscription:
         """End it with a CLOSED that says why."""
         self._refuse(self._id, refusal)
 
-    def hold_back(self, message: bytes) -> bool:
-        """Keep the message of a live event until EOSE; False if it is too much."""
+    def hold_back(self, body: bytes) -> bool:
+        """
+        Keep a live event until EOSE; False if it is too much.
+
+        Args:
+            body: The event's message behind the prefix.
+        """
         assert self.waiting is not None
-        self._waiting_bytes += len(message)
+        self._waiting_bytes += len(self.prefix) + len(body)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             return False
-        self.waiting.append(message)
+        self.waiting.append(body)
         return True
 
     def go_live(self) -> int:
@@ -98,6 +103,6 @@ class Subscription:
         waiting, self.waiting = self.waiting, None
         if not waiting:
             return 0
-        for message in waiting:
-            self.client.send(message)
+        for body in waiting:
+            self.client.send(self.prefix + body)
         return len(waiting)

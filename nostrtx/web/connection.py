@@ -19,8 +19,10 @@ from zope.interface import implementer
 from nostrtx.interfaces import IClient, IClientSession
 from nostrtx.web.answers import error_answer
 from nostrtx.web.client_address import peer_address
+from nostrtx.web.deflate import Inflater, agree
 from nostrtx.web.frames import FRAME_HEADERS
 from nostrtx.web.resting import RestingProtocol
+from nostrtx.web.shared_frames import SharedFrames
 from nostrtx.web.sweep import ISwept
 from nostrtx.web.transport import FastServer, IOutlet, ProducerOutlet
 
@@ -65,6 +67,8 @@ class RelayWebSocketProtocol(RestingProtocol):
     One connection: adapts Autobahn to a session, and is that session's client.
 
     Attributes:
+        compression: Whether clients may send, and be sent, compressed messages.
+        shared_frames: Makes frames that go to this and to other clients.
         address: The peer's IP address; empty if it has none.
         number: Counts connections, for the log.
         messages_sent: Text messages that have left.
@@ -78,6 +82,8 @@ class RelayWebSocketProtocol(RestingProtocol):
     _queued_bytes = 0
     _ready: list[Deferred[None]] | None = None
     _received_before_ping = -1
+    compression: bool
+    shared_frames: SharedFrames
     address = ""
     number = 0
     messages_sent = 0
@@ -114,6 +120,12 @@ class RelayWebSocketProtocol(RestingProtocol):
 
     def succeedHandshake(self, res: Any) -> None:
         """Answer the handshake, and let go of what only it needed."""
+        offers, self.websocket_extensions = self.websocket_extensions, []
+        agreement = agree(offers) if offers and self.compression else None
+        if agreement is not None:
+            self._perMessageCompress = Inflater()
+            self.shared_frames = self.factory.frames.deflated(agreement.window_bits)
+            res = (None, {"Sec-WebSocket-Extensions": agreement.answer})
         super().succeedHandshake(res)
         if self.state == _OPEN:
             self._rest()
@@ -217,8 +229,22 @@ class RelayWebSocketProtocol(RestingProtocol):
         queue = self._queue
         if not queue:
             self.factory.to_flush(self)
-        queue.append(message)
-        self._queued_bytes += len(message)
+        frame = FRAME_HEADERS[len(message)] + message
+        queue.append(frame)
+        self._queued_bytes += len(frame)
+        if self._queued_bytes > FULL_BYTES:
+            self.flush()
+
+    def send_shared(self, head: bytes, body: bytes) -> None:
+        """See :meth:`IClient.send_shared`."""
+        if self.state != _OPEN:
+            return
+        queue = self._queue
+        if not queue:
+            self.factory.to_flush(self)
+        frame = self.shared_frames.frame(head, body)
+        queue.append(frame)
+        self._queued_bytes += len(frame)
         if self._queued_bytes > FULL_BYTES:
             self.flush()
 
@@ -251,13 +277,7 @@ class RelayWebSocketProtocol(RestingProtocol):
         queue = self._queue
         if not queue or self.state != _OPEN:
             return
-        if len(queue) == 1:
-            message = queue[0]
-            data = FRAME_HEADERS[len(message)] + message
-        else:
-            data = b"".join(
-                [part for each in queue for part in (FRAME_HEADERS[len(each)], each)]
-            )
+        data = queue[0] if len(queue) == 1 else b"".join(queue)
         self.messages_sent += len(queue)
         self.bytes_sent += len(data)
         queue.clear()

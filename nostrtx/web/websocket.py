@@ -20,6 +20,7 @@ from nostrtx.interfaces import IRelay, ITurns
 from nostrtx.web.answers import SERVER
 from nostrtx.web.client_address import ConnectionLimits
 from nostrtx.web.connection import RelayWebSocketProtocol
+from nostrtx.web.shared_frames import FramesByWindow
 from nostrtx.web.sweep import ConnectionSweep
 
 
@@ -29,7 +30,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
 
     Args:
         relay: Where sessions begin.
-        settings: ``limits`` and ``timing``.
+        settings: ``limits``, ``timing``, ``websocket`` and ``log``.
         turns: What clients are sent leaves at the end of these.
         clock: The reactor, or a fake clock.
 
@@ -37,6 +38,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         slow_readers: How many connections were cut off because the client did not
             read.
         max_outbound_bytes: What may be unsent for one connection.
+        frames: What the connections send to more than one client.
         logs_connections: Whether connections that end get a line in the log.
         protocol: Of its connections, without the settings.
         native_extensions: Whether Autobahn has its own.
@@ -52,11 +54,14 @@ class RelayWebSocketFactory(WebSocketServerFactory):
     ) -> None:
         super().__init__(server=SERVER, reactor=clock)
         limits = settings.limits
+        self.frames = FramesByWindow()
         self._protocol: Callable[[], RelayWebSocketProtocol] = type(
             self.protocol.__name__,
             (self.protocol,),
             {
                 "factory": self,
+                "compression": settings.websocket.compression,
+                "shared_frames": self.frames.plain,
                 "maxFramePayloadSize": limits.max_message_bytes,
                 "maxMessagePayloadSize": limits.max_message_bytes,
             },
@@ -158,6 +163,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         if not dirty:
             return False
         self._dirty = []
+        self.frames.forget()
         for connection in dirty:
             try:
                 connection.flush()

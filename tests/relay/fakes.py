@@ -47,6 +47,7 @@ class FakeClient:
 
     Attributes:
         messages: What it was sent, as bytes.
+        bodies: What of it was to be shared with others.
         full: What :meth:`is_full` says.
         ready: Who waits until it is full no more.
         closed: The code and reason of each close.
@@ -54,6 +55,7 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
+        self.bodies: list[bytes] = []
         self.full = False
         self.ready: list[Deferred[None]] = []
         self.closed: list[tuple[int, str]] = []
@@ -61,6 +63,11 @@ class FakeClient:
     def send(self, message: bytes) -> None:
         """Keep the message."""
         self.messages.append(message)
+
+    def send_shared(self, head: bytes, body: bytes) -> None:
+        """Keep the message, and the body by itself."""
+        self.messages.append(head + body)
+        self.bodies.append(body)
 
     def is_full(self) -> bool:
         """As the test says."""

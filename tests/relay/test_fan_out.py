@@ -88,15 +88,16 @@ class FanOutTests(FanOutTestCase):
         self.fan_out.deliver(event, 1, NOW)
         self.assertCountEqual(client.heard(), [seen("a", event), seen("b", event)])
 
-    def test_same_name(self) -> None:
-        """Clients that use one name share the message, byte for byte."""
-        clients = [self.subscription("s")[0] for _ in range(3)]
+    def test_shared(self) -> None:
+        """Whatever their names, all share the body of the message, byte for byte."""
+        clients = [self.subscription(name)[0] for name in ("s", "s", "t")]
         event = make_event(content='"\u2028\\')
         self.fan_out.deliver(event, 1, NOW)
-        first, second, third = (client.messages for client in clients)
-        self.assertEqual(first, [b'["EVENT","s",' + event.raw + b"]"])
-        self.assertIs(first[0], second[0])
-        self.assertIs(first[0], third[0])
+        first, second, third = clients
+        self.assertEqual(first.messages, [b'["EVENT","s",' + event.raw + b"]"])
+        self.assertEqual(third.messages, [b'["EVENT","t",' + event.raw + b"]"])
+        self.assertIs(first.bodies[0], second.bodies[0])
+        self.assertIs(first.bodies[0], third.bodies[0])
 
     def test_name_is_escaped(self) -> None:
         """A name with quotes and line breaks comes back as it was."""
