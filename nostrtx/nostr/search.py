@@ -16,9 +16,8 @@ Pure: no I/O and no clock.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Final
 from unicodedata import category, normalize
 
 from nostrtx.nostr.event import Event
@@ -68,6 +67,10 @@ _SEARCHED_TAGS: Final = frozenset(
     {"title", "name", "summary", "subject", "description", "t"}
 )
 
+#: Around the content in :attr:`Event.raw`.
+_BEFORE_CONTENT: Final = b'],"content":'
+_SIG: Final = -len(',"sig":""}') - 128
+
 _RAW_KIND: Final = re.compile(rb',"kind":(\d+),')
 
 
@@ -111,9 +114,15 @@ def search_words(search: str) -> tuple[str, ...]:
 
 def searched_words(event: Event) -> list[str]:
     """The words under which an event is found, as often as they occur."""
-    if not is_searched(event.kind):
+    kind = event.kind
+    if not is_searched(kind):
         return []
-    return words(searched_text(event.kind, event.tags, loads(event.raw)))
+    parts = [tag[1] for tag in event.tags if tag[0] in _SEARCHED_TAGS and len(tag) > 1]
+    if kind == 0:
+        parts += _profile(_content(event.raw))
+    elif not any(kind in kinds for kinds in _LISTS):
+        parts.append(_content(event.raw))
+    return words("\n".join(parts))
 
 
 def is_searched(kind: int) -> bool:
@@ -128,23 +137,12 @@ def raw_kind(raw: bytes) -> int:
     return int(match[1])
 
 
-def searched_text(kind: int, tags: Iterable[Any], members: Any) -> str:
-    """
-    The text of an event that is searched.
-
-    Args:
-        kind: Its kind, one that :func:`is_searched`.
-        tags: Its tags.
-        members: The decoded event, for its content.
-    """
-    parts = [
-        tag[1] for tag in tags if tag[0] in _SEARCHED_TAGS and len(tag) > 1 and tag[1]
-    ]
-    if kind == 0:
-        parts += _profile(members["content"])
-    elif not any(kind in kinds for kinds in _LISTS):
-        parts.append(members["content"])
-    return "\n".join(parts)
+def _content(raw: bytes) -> str:
+    """The content of an event, of which nothing else is decoded."""
+    # No string in JSON holds a bare quotation mark, so this is where it begins.
+    content = loads(raw[raw.index(_BEFORE_CONTENT) + len(_BEFORE_CONTENT) : _SIG])
+    assert isinstance(content, str)
+    return content
 
 
 def _profile(content: str) -> list[str]:

@@ -155,6 +155,14 @@ class SearchedWordsTests(SynchronousTestCase):
         mutes = make_event(kind=30003, content="secret", tags=[["title", "Books"]])
         self.assertEqual(searched_words(mutes), ["books"])
 
+    def test_content(self) -> None:
+        """The content is what it is, whatever the tags and the content look like."""
+        event = make_event(
+            tags=[["x", '],"content":"no'], ["],", "content"]],
+            content='],"content":"yes\n\\',
+        )
+        self.assertEqual(searched_words(event), ["content", "yes"])
+
     def test_raw_kind(self) -> None:
         """The kind is read from an event's bytes, whatever its content says."""
         for kind in (0, 1, 65535):

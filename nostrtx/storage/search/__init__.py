@@ -1,0 +1,1 @@
+"""Search by words, best matches first, beside a store on disk (NIP-50)."""
