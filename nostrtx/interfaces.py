@@ -105,6 +105,20 @@ class Page:
     done: bool
 
 
+@attrs.frozen(slots=True)
+class Count:
+    """
+    How many events match, as far as they have been counted.
+
+    Attributes:
+        events: How many; never more than there are.
+        done: Whether these are all.
+    """
+
+    events: int
+    done: bool
+
+
 class IScreen(Interface):
     """What one reader may not see of a store's answers; asked for every event."""
 
@@ -163,6 +177,29 @@ class IStoredQuery(Interface):
         """Give up the snapshot. May be called at any time, and more than once."""
 
 
+class IStoredCount(Interface):
+    """One count under way, over one snapshot of the store."""
+
+    def go_on(deadline: float) -> Deferred[Count] | Count:
+        """
+        Count on; call it again only after the previous call has answered.
+
+        Args:
+            deadline: When to stop, on the clock of ``IReactorTime.seconds``.
+                However late it is, the count gets on a little each time.
+
+        Returns:
+            What has been counted so far, at once from an embedded store. Whoever
+            has no more time may take that for a lower bound.
+
+        Raises:
+            StoreError: The store failed; the count is over.
+        """
+
+    def close() -> None:
+        """Give up the snapshot. May be called at any time, and more than once."""
+
+
 class IEventStore(Interface):
     """
     Where events are kept, in order of arrival, each under a growing ``seq``.
@@ -212,12 +249,20 @@ class IEventStore(Interface):
         """
 
     def count(
-        filters: Sequence[Filter], now: float, screen: IScreen | None = None
-    ) -> Deferred[int]:
+        filters: Sequence[Filter],
+        now: float,
+        screen: IScreen | None = None,
+        authors: Callable[[bytes], None] | None = None,
+    ) -> IStoredCount:
         """
-        How many events match at least one of ``filters``; limits do not apply.
+        Begin to count what matches at least one of ``filters``, each event once.
 
-        What has expired by ``now``, and what ``screen`` hides, is not counted.
+        Args:
+            filters: Their limits do not apply.
+            now: Seconds since 1970; events that expire by then are not counted.
+            screen: What it hides is not counted. None hides nothing.
+            authors: Called with the pubkey of each event that is counted. Without
+                it an index often knows the number without looking at the events.
         """
 
     def sealed_set(

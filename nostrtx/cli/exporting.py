@@ -108,9 +108,14 @@ async def export_events(
         How many were written.
     """
     now = clock.seconds()
-    total = await store.count(filters, now)
-    if any(one.limit is not None for one in filters):
-        total = 0
+    total = 0
+    if all(one.limit is None for one in filters):
+        counting = store.count(filters, now)
+        count = counting.go_on(math.inf)
+        if isinstance(count, Deferred):
+            count = await count
+        counting.close()
+        total = count.events
     query = store.query(filters, now)
     written = 0
     console = Console(stderr=True)

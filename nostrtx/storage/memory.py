@@ -15,8 +15,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from nostrtx.interfaces import (
+    Count,
     IEventStore,
     IScreen,
+    IStoredCount,
     IStoredQuery,
     Page,
     SaveOutcome,
@@ -81,16 +83,22 @@ class MemoryEventStore:
         return _StoredQuery(_answer(alive, filters, screen), self._last_seq)
 
     def count(
-        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
-    ) -> Deferred[int]:
-        """How many events match at least one of ``filters``."""
-        return succeed(
-            sum(
-                any(filter_.matches(event) for filter_ in filters)
+        self,
+        filters: Sequence[Filter],
+        now: float,
+        screen: IScreen | None = None,
+        authors: Callable[[bytes], None] | None = None,
+    ) -> IStoredCount:
+        """Begin to count what matches at least one of ``filters``."""
+        return _StoredCount(
+            [
+                event.pubkey
+                for event in self._ordered
+                if any(filter_.matches(event) for filter_ in filters)
                 and not event.is_expired(now)
                 and _is_shown(event, screen)
-                for event in self._ordered
-            )
+            ],
+            authors,
         )
 
     def sealed_set(
@@ -216,6 +224,27 @@ class _StoredQuery:
         """Forget the answer."""
         self._answer = iter(())
         self._next = None
+
+
+@implementer(IStoredCount)
+class _StoredCount:
+    """A count that was over when it began."""
+
+    def __init__(
+        self, pubkeys: Sequence[bytes], authors: Callable[[bytes], None] | None
+    ) -> None:
+        self._pubkeys = pubkeys
+        self._authors = authors
+
+    def go_on(self, deadline: float) -> Count:
+        """Count everything; the deadline is ignored."""
+        if self._authors is not None:
+            for pubkey in self._pubkeys:
+                self._authors(pubkey)
+        return Count(len(self._pubkeys), True)
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 def _is_shown(event: Event, screen: IScreen | None) -> bool:

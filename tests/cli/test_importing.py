@@ -18,6 +18,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
 from tests.storage.events import signed_event
+from tests.storage.store_case import count_now
 
 NOW = 1_700_000_000
 
@@ -46,7 +47,7 @@ class ImportTests(SynchronousTestCase):
 
     def stored(self) -> int:
         """How many events the store has."""
-        return self.successResultOf(self.store.count([Filter()], NOW))
+        return count_now(self.store.count([Filter()], NOW))
 
     def test_events_are_stored(self) -> None:
         """Each line that holds an event puts it into the store, blank ones nothing."""

@@ -17,10 +17,12 @@ from zope.interface import implementer
 
 from nostrtx.config import AuthSettings, Settings
 from nostrtx.interfaces import (
+    Count,
     IClient,
     IClientSession,
     IEventStore,
     IScreen,
+    IStoredCount,
     IStoredQuery,
     ITurns,
     Page,
@@ -248,6 +250,41 @@ class HeldQuery:
         return Page(events, not self._events and size > 0)
 
 
+@implementer(IStoredCount)
+class HeldCount:
+    """
+    A count that takes as many steps as its store says.
+
+    Attributes:
+        closed: Whether it was closed.
+    """
+
+    def __init__(
+        self, store: HeldStore, counting: IStoredCount, clock: Clock | None
+    ) -> None:
+        self._store = store
+        self._counting = counting
+        self._clock = clock
+        self._steps = 0
+        self.closed = False
+
+    def go_on(self, deadline: float) -> Deferred[Count] | Count:
+        """Count one more event in each step, and all the rest in the last one."""
+        self._steps += 1
+        if self._clock is not None:
+            self._clock.advance(self._store.count_seconds)
+        if self._store.count_error is not None:
+            raise self._store.count_error
+        if self._steps < self._store.count_steps:
+            return Count(self._steps, False)
+        return self._counting.go_on(deadline)
+
+    def close(self) -> None:
+        """Take note."""
+        self.closed = True
+        self._counting.close()
+
+
 @implementer(IEventStore)
 class HeldStore:
     """
@@ -268,6 +305,10 @@ class HeldStore:
         page_seconds: How long a page takes.
         page_error: What asking for a page raises.
         query_error: What asking for a query raises.
+        counts: All counts, oldest first.
+        count_steps: How many steps a count takes.
+        count_seconds: How long one takes.
+        count_error: What counting raises.
         save_error: What saving raises.
     """
 
@@ -280,6 +321,10 @@ class HeldStore:
         self.hold_pages = False
         self.hold_sets = False
         self.sets: list[HeldSet] = []
+        self.counts: list[HeldCount] = []
+        self.count_steps = 1
+        self.count_seconds = 0.0
+        self.count_error: Exception | None = None
         self.page_events = 1_000_000
         self.page_seconds = 0.0
         self.page_error: Exception | None = None
@@ -314,10 +359,16 @@ class HeldStore:
         return query
 
     def count(
-        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
-    ) -> Deferred[int]:
-        """Count in the store within."""
-        return self.inner.count(filters, now, screen)
+        self,
+        filters: Sequence[Filter],
+        now: float,
+        screen: IScreen | None = None,
+        authors: Callable[[bytes], None] | None = None,
+    ) -> IStoredCount:
+        """Count in the store within, a step at a time."""
+        counting = self.inner.count(filters, now, screen, authors)
+        self.counts.append(HeldCount(self, counting, self._clock))
+        return self.counts[-1]
 
     def sealed_set(
         self, filter_: Filter, now: float, screen: IScreen | None, most: int | None

@@ -5,7 +5,13 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IClient, IEventStore, IStoredQuery, ITurns
+from nostrtx.interfaces import (
+    IClient,
+    IEventStore,
+    IStoredCount,
+    IStoredQuery,
+    ITurns,
+)
 from tests.relay.fakes import FakeClient, FakeTurns, HeldStore
 
 
@@ -19,3 +25,4 @@ class FakesTests(SynchronousTestCase):
         store = HeldStore()
         self.assertTrue(verifyObject(IEventStore, store))
         self.assertTrue(verifyObject(IStoredQuery, store.query([], 0)))
+        self.assertTrue(verifyObject(IStoredCount, store.count([], 0)))

@@ -10,8 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.interfaces import (
+    Count,
     IEventStore,
     IScreen,
+    IStoredCount,
     IStoredQuery,
     Page,
     SaveOutcome,
@@ -46,6 +48,15 @@ RELAY_URL = "ws://127.0.0.1:7777/"
 def obeys(request: Event) -> bool:
     """Whether a request to vanish is for the relay at :data:`RELAY_URL`."""
     return names_relay(request, [RELAY_URL])
+
+
+def count_now(counting: IStoredCount) -> int:
+    """What an embedded store counts if it has time."""
+    count = counting.go_on(inf)
+    assert isinstance(count, Count)
+    assert count.done
+    counting.close()
+    return count.events
 
 
 def newest_first(events: Iterable[Event]) -> list[Event]:
@@ -112,7 +123,17 @@ class StoreCase(_TestCase):
         self, *filters: Filter, now: float = NOW, screen: IScreen | None = None
     ) -> int:
         """The store's count for ``filters``."""
-        return self.result_of(self.store.count(filters, now, screen))
+        return self.counted(self.store.count(filters, now, screen))
+
+    def counted(self, counting: IStoredCount, deadline: float = inf) -> int:
+        """What is counted in the end, after waiting for it if need be."""
+        while True:
+            count = counting.go_on(deadline)
+            if isinstance(count, Deferred):
+                count = self.result_of(count)
+            if count.done:
+                counting.close()
+                return count.events
 
     def sweep(self, now: float) -> int:
         """Remove all that is expired; how much that was."""

@@ -23,7 +23,7 @@ from nostrtx.storage.lmdb.schema import Databases, open_databases
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.lmdb.writer import EventWriter
 from tests.storage.events import NOW, make_event
-from tests.storage.store_case import newest_first
+from tests.storage.store_case import count_now, newest_first
 from tests.storage.waiting_reactor import WaitingReactor
 
 _RANDOM = Random(1)
@@ -129,7 +129,7 @@ class ScanTests(SynchronousTestCase):
             if page.done:
                 break
         self.assertEqual(answer, [alive[n].raw for n in sorted(limited)], filters)
-        count = self.reactor.result_of(self.store.count(filters, now))
+        count = count_now(self.store.count(filters, now))
         self.assertEqual(count, len(matched), filters)
 
     def some(self, values: Sequence[Any]) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.schema import VERSION, open_databases
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from tests.storage.events import NOW, make_event
+from tests.storage.store_case import count_now
 from tests.storage.waiting_reactor import WaitingReactor
 
 _SIZE = 2**30
@@ -133,4 +134,4 @@ class OpenDatabasesTests(SynchronousTestCase):
         )
         self.assertIs(again.outcome, SaveOutcome.DUPLICATE)
         self.assertEqual(more.seq, first.seq + 2)
-        self.assertEqual(reactor.result_of(store.count([Filter()], NOW)), 3)
+        self.assertEqual(count_now(store.count([Filter()], NOW)), 3)

@@ -7,12 +7,12 @@ import tempfile
 from shutil import rmtree
 
 import lmdb
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.interfaces import IStoredQuery, Page, StoreError
+from nostrtx.interfaces import Count, IStoredCount, IStoredQuery, Page, StoreError
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from tests.storage.events import NOW, make_event
@@ -56,7 +56,7 @@ class TurnsTests(SynchronousTestCase):
     def _close(self) -> None:
         self.reactor.result_of(self.store.close())
 
-    def count(self) -> Deferred[int]:
+    def count(self) -> IStoredCount:
         """Begin to count in a way that needs to look at the events."""
         return self.store.count([Filter(kinds=(1,), until=NOW)], NOW)
 
@@ -122,31 +122,68 @@ class TurnsTests(SynchronousTestCase):
             given += page.events
         self.assertEqual(given, [note.raw for note in self.notes[:-1]])
 
-    def test_count_takes_turns(self) -> None:
-        """A long count lets the reactor turn to other things in between."""
-        self.reactor.cost = 0.01
-        counted = self.count()
-        self.assertNoResult(counted)
-        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
-        self.reactor.advance(0)
-        self.assertEqual(self.successResultOf(counted), _COUNT)
+    def go_on(self, counting: IStoredCount, seconds: float) -> Count:
+        """Count on for some seconds."""
+        count = counting.go_on(self.reactor.rightNow + seconds)
+        assert isinstance(count, Count)
+        return count
 
-    def test_count_is_cancelled(self) -> None:
-        """A count that nobody waits for any more ends."""
-        self.reactor.cost = 0.01
-        counted = self.count()
-        counted.cancel()
-        self.assertIsInstance(self.failureResultOf(counted).value, CancelledError)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
+    def test_count_interface(self) -> None:
+        """A count provides what is asked of one."""
+        self.assertTrue(verifyClass(IStoredCount, LMDBStoredCount))
+        counting = self.count()
+        self.assertTrue(verifyObject(IStoredCount, counting))
+        counting.close()
+
+    def test_count_takes_turns(self) -> None:
+        """A long count stops when its time is up, and says how far it came."""
+        counting = self.count()
+        numbers = []
+        count = self.go_on(counting, 0.001)
+        while not count.done:
+            numbers.append(count.events)
+            count = self.go_on(counting, 0.001)
+        self.assertEqual(count.events, _COUNT)
+        self.assertGreater(len(numbers), 1)
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertTrue(any(0 < number < _COUNT for number in numbers), numbers)
+
+    def test_count_over_one_snapshot(self) -> None:
+        """What is stored or removed while a count goes on does not change it."""
+        counting = self.count()
+        self.go_on(counting, 0.001)
+        wish = make_event(kind=5, tags=[["e", self.notes[-1].id.hex()]])
+        late = make_event(created_at=NOW - _COUNT, content="late")
+        self.reactor.result_of(self.store.save_events([wish, late]))
+        self.assertEqual(self.go_on(counting, 1000).events, _COUNT)
+
+    def test_count_without_time(self) -> None:
+        """However late it is, a count gets on a little each time."""
+        counting = self.count()
+        count = self.go_on(counting, -1)
+        while not count.done:
+            count = self.go_on(counting, -1)
+        self.assertEqual(count.events, _COUNT)
+
+    def test_count_is_closed(self) -> None:
+        """A count can be given up at any time, and more than once."""
+        for seconds in (None, 0.001, 1000):
+            counting = self.count()
+            if seconds is not None:
+                self.go_on(counting, seconds)
+            counting.close()
+            counting.close()
+        self.assertEqual(self.go_on(self.count(), 1000), Count(_COUNT, True))
 
     def test_closed_while_counting(self) -> None:
-        """A count fails if the store is closed before it ends."""
-        self.reactor.cost = 0.01
-        counted = self.count()
+        """A count fails if the store is closed before it ends; closing it is fine."""
+        counting = self.count()
+        self.go_on(counting, 0.001)
         self._close()
-        self.reactor.advance(0)
-        self.assertIsInstance(self.failureResultOf(counted).value, StoreError)
+        self.assertRaises(StoreError, self.go_on, counting, 1)
+        counting.close()
         self.assertNotEqual(self.flushLoggedErrors(lmdb.Error), [])
+        self.assertRaises(StoreError, self.count)
 
     def test_closed_while_asking(self) -> None:
         """A query fails if the store is closed before it ends; closing it is fine."""

@@ -1,112 +1,175 @@
 # -*- test-case-name: tests.storage.test_lmdb_scan -*-
 """
-How many events match, in the embedded store (NIP-45).
+How many events match, in the embedded store (NIP-45), a slice of time at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nostrtx.interfaces import IScreen
+import attrs
+import lmdb
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from nostrtx.interfaces import Count, IScreen, IStoredCount, StoreError
+from nostrtx.nostr.event import RAW_PUBKEY
 from nostrtx.nostr.filters import Filter
-from nostrtx.nostr.kinds import has_address
-from nostrtx.storage.lmdb.keys import SEQ, kind_key, tag_prefix
+from nostrtx.storage.lmdb.conditions import is_versioned
+from nostrtx.storage.lmdb.keys import KIND, SEQ, SLOT_PUBKEY
+from nostrtx.storage.lmdb.known_counts import (
+    count_slots,
+    has_slots_only,
+    is_known,
+    known_count,
+)
 from nostrtx.storage.lmdb.scan import Scan, hides_everything
-from nostrtx.storage.lmdb.snapshot import STRIDE, Snapshot
-from nostrtx.storage.lmdb.tag_sources import kinds_under
+from nostrtx.storage.lmdb.schema import Databases
+from nostrtx.storage.lmdb.snapshot import Pauses, Snapshot
 from nostrtx.storage.query_plan import Plan, Way
 
-_Count = Generator[None, None, int]
 
-
-def count_matches(
-    snapshot: Snapshot, filters: Sequence[Filter], now: float, screen: IScreen | None
-) -> _Count:
+@implementer(IStoredCount)
+class LMDBStoredCount:
     """
-    Count what matches at least one of ``filters``, but for what is not shown.
+    One count under way.
 
     Args:
-        snapshot: The view of the store.
+        databases: The store.
         filters: What is asked for.
-        now: What has expired by then is not shown,
-        screen: nor what this hides.
+        now: What expires by then is not counted.
+        screen: Hides events from the reader; None hides nothing.
+        authors: Called with the pubkey of each event; None if it does not matter.
+        clock: Tells the time to which deadlines refer.
     """
-    yield from snapshot.find_expired(now)
-    if hides_everything(screen):
-        return 0
-    asked = [filter_ for filter_ in filters if not filter_.matches_nothing]
-    scans = [
-        Scan(snapshot, filter_, None, {}, screen, is_ordered=False) for filter_ in asked
-    ]
-    if len(scans) == 1 and _is_told(snapshot, asked[0], scans[0]):
-        return (yield from _told(snapshot, asked[0], scans[0].plan))
-    seqs: set[bytes] = set()
-    for scan in scans:
-        postings = yield from scan.postings()
-        for at in range(0, len(postings), STRIDE):
-            seqs.update([posting[SEQ] for posting in postings[at : at + STRIDE]])
-            yield
-    return len(seqs)
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        databases: Databases,
+        filters: Sequence[Filter],
+        now: float,
+        screen: IScreen | None,
+        authors: Callable[[bytes], None] | None,
+        clock: IReactorTime,
+    ) -> None:
+        self._clock = clock
+        self._screen = screen
+        self._authors = authors
+        self._events = 0
+        self._seen: set[bytes] | None = None
+        self._snapshot: Snapshot | None = Snapshot(databases)
+        self._steps: Pauses = self._count(self._snapshot, filters, now)
+
+    def go_on(self, deadline: float) -> Count:
+        """Count on, at once."""
+        try:
+            for _ in self._steps:
+                if self._clock.seconds() >= deadline:
+                    return Count(self._events, False)
+        except lmdb.Error as error:
+            self.close()
+            self._log.failure("Reading from the store failed.")
+            raise StoreError("the event store cannot be read") from error
+        self.close()
+        return Count(self._events, True)
+
+    def close(self) -> None:
+        """Give up the snapshot."""
+        self._steps.close()
+        self._seen = None
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+    def _count(
+        self, snapshot: Snapshot, filters: Sequence[Filter], now: float
+    ) -> Pauses:
+        yield from snapshot.find_expired(now)
+        if hides_everything(self._screen):
+            return
+        asked = [filter_ for filter_ in filters if not filter_.matches_nothing]
+        if len(asked) == 1:
+            yield from self._count_one(snapshot, asked[0])
+            return
+        self._seen = set()
+        for filter_ in asked:
+            yield from self._scan(snapshot, filter_, self._screen).postings()
+
+    def _count_one(self, snapshot: Snapshot, filter_: Filter) -> Pauses:
+        """Count by the indexes' knowledge what can be, and look at the rest."""
+        screen = self._screen
+        scan = self._scan(snapshot, filter_, screen)
+        if screen is not None and screen.kinds and not scan.is_exact:
+            # Most kinds are hidden from nobody.
+            private = screen.kinds
+            public = self._scan(snapshot, filter_, _WithoutKinds(private))
+            if is_known(snapshot, filter_, public) and self._authors is None:
+                yield from self._count_scan(snapshot, filter_, public)
+                kinds = private.intersection(filter_.kinds or private)
+                filter_ = attrs.evolve(filter_, kinds=tuple(kinds))
+                scan = self._scan(snapshot, filter_, screen)
+        yield from self._count_scan(snapshot, filter_, scan)
+
+    def _count_scan(self, snapshot: Snapshot, filter_: Filter, scan: Scan) -> Pauses:
+        plan = scan.plan
+        if is_known(snapshot, filter_, scan):
+            if self._authors is None:
+                self._events += yield from known_count(snapshot, filter_, plan)
+                return
+            if has_slots_only(filter_, plan):
+                self._events += yield from count_slots(
+                    snapshot, filter_, plan, self._authors
+                )
+                return
+        if not _finds_once(filter_, plan):
+            self._seen = set()
+        yield from scan.postings()
+
+    def _scan(
+        self, snapshot: Snapshot, filter_: Filter, screen: IScreen | None
+    ) -> Scan:
+        def take(found: list[bytes]) -> None:
+            self._take(snapshot, found)
+
+        return Scan(snapshot, filter_, None, {}, screen, is_ordered=False, take=take)
+
+    def _take(self, snapshot: Snapshot, found: list[bytes]) -> None:
+        seen = self._seen
+        if seen is not None:
+            fresh = {p[SEQ]: p for p in found if p[SEQ] not in seen}
+            seen.update(fresh)
+            found = list(fresh.values())
+        self._events += len(found)
+        if self._authors is not None:
+            for posting in found:
+                self._authors(_author_of(snapshot, posting))
 
 
-def _is_told(snapshot: Snapshot, filter_: Filter, scan: Scan) -> bool:
-    """Whether the index knows the number of matches."""
-    plan = scan.plan
-    return (
-        scan.is_exact
-        and not snapshot.expired
-        and filter_.since is None
-        and filter_.until is None
-        and plan.way not in (Way.IDS, Way.ADDRESSES)
-        and (plan.way is not Way.TAG or len(filter_.tags[plan.tag][1]) == 1)
-    )
+def _finds_once(filter_: Filter, plan: Plan) -> bool:
+    """Whether no event is found twice."""
+    return plan.way is not Way.TAG or len(filter_.tags[plan.tag][1]) == 1
 
 
-def _told(snapshot: Snapshot, filter_: Filter, plan: Plan) -> _Count:
-    db = snapshot.db
-    if plan.way is Way.EVERYTHING:
-        left_out = _total(snapshot.cursor(db.kinds), map(kind_key, plan.left_out))
-        return snapshot.size(db.ids) - left_out
-    if plan.way is Way.TAG:
-        letter, values = filter_.tags[plan.tag]
-        prefixes: Sequence[bytes] = [tag_prefix(letter, values[0])]
-    elif plan.way is Way.AUTHORS:
-        prefixes = filter_.authors or ()
-    else:
-        prefixes = [b""]
-    total = 0
-    for prefix in prefixes:
-        if plan.way is Way.TAG:
-            total += yield from _under(snapshot, db.tags, prefix, plan, False)
-            total += yield from _under(snapshot, db.slot_tags, prefix, plan, True)
-        else:
-            index = db.authors if plan.way is Way.AUTHORS else db.kinds
-            total += yield from _under(snapshot, index, prefix, plan, None)
-        yield
-    return total
+def _author_of(snapshot: Snapshot, posting: bytes) -> bytes:
+    if is_versioned(posting[KIND]):
+        slot: Any = snapshot.get(posting[SEQ], db=snapshot.db.slot_of)
+        author: bytes = snapshot.get(slot, db=snapshot.db.slots)[SLOT_PUBKEY]
+        return author
+    return bytes.fromhex(str(snapshot.raw(posting)[RAW_PUBKEY], "ascii"))
 
 
-def _under(
-    snapshot: Snapshot,
-    index: object,
-    prefix: bytes,
-    plan: Plan,
-    versioned: bool | None,
-) -> _Count:
-    """How many postings an index has under ``prefix`` and the kinds of the plan."""
-    cursor = snapshot.cursor(index)
-    if plan.kinds is None:
-        left_out = set(map(kind_key, plan.left_out))
-        kinds = yield from kinds_under(cursor, prefix, left_out)
-    else:
-        kinds = [
-            kind_key(kind)
-            for kind in plan.kinds
-            if versioned is None or has_address(kind) is versioned
-        ]
-    return _total(cursor, [prefix + kind for kind in kinds])
+@implementer(IScreen)
+@attrs.frozen
+class _WithoutKinds:
+    """Hides all events of some kinds."""
 
+    kinds: frozenset[int] | None
+    hides_all: bool = True
 
-def _total(cursor: Any, keys: Iterable[bytes]) -> int:
-    return sum([cursor.count() for key in keys if cursor.set_key(key)])
+    def may_read(self, raw: bytes) -> bool:
+        """Never asked."""
+        return False

@@ -34,6 +34,9 @@ SEQ: Final = slice(15, 20)
 
 POSTING_SIZE: Final = 20
 
+#: Where the pubkey stands in the value of a slot.
+SLOT_PUBKEY: Final = slice(21, 53)
+
 #: Follows a posting's first nine bytes in the last posting that begins with them.
 AFTER_TIES: Final = b"\xff" * 11
 

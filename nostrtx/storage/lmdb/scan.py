@@ -5,7 +5,7 @@ The postings that match one filter, in the embedded store.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -67,6 +67,8 @@ class Scan:
         screen: Hides events from the reader; None hides nothing.
         is_ordered: Whether the order matters; if not, all must be wanted, and what
             matches may be found more than once.
+        take: Gets all that is found, a piece at a time, as if there were no order;
+            then nothing is returned.
 
     Attributes:
         plan: The way that was chosen.
@@ -80,7 +82,9 @@ class Scan:
         kept: dict[bytes, bytes],
         screen: IScreen | None = None,
         is_ordered: bool = True,
+        take: Callable[[list[bytes]], None] | None = None,
     ) -> None:
+        self._take = take
         self._snapshot = snapshot
         self._filter = filter_
         self._wanted = wanted
@@ -155,6 +159,9 @@ class Scan:
         found = yield from self._sieved((yield from lookup))
         found.sort()
         found = yield from self._conditions.verified(found)
+        if self._take is not None:
+            self._take(found)
+            return []
         return (
             found if self._wanted is None else newest(found, self._wanted, self._id_of)
         )
@@ -328,6 +335,8 @@ class Scan:
             piece = 8 + 2 * wanted // len(sources)
         else:
             piece = wanted + 1
+        if self._take is not None:
+            return (yield from self._handed_over(sources, found, largest, self._take))
         merge = Merge(
             sources,
             conditions.sieve,
@@ -338,6 +347,24 @@ class Scan:
             list(found),
         )
         return (yield from self._first_of(merge, conditions, None))
+
+    def _handed_over(
+        self,
+        sources: Sequence[PostingSource],
+        found: Sequence[bytes],
+        piece: int,
+        take: Callable[[list[bytes]], None],
+    ) -> Found:
+        conditions = self._conditions
+        take((yield from conditions.verified(list(found))))
+        for source in sources:
+            while not source.is_done:
+                fresh = source.read(piece)
+                if conditions.sieve is not None:
+                    fresh = conditions.sieve(fresh)
+                take((yield from conditions.verified(fresh)))
+                yield
+        return []
 
     def _first_of(
         self, merge: Merge, conditions: Conditions, most: int | None

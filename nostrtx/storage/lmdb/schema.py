@@ -12,7 +12,8 @@ kinds         kind                                     postings
 tags          letter, value, kind                      postings, regular kinds
 times         first three bytes of a posting           postings with the full id
 addresses     pubkey, kind, ``d``                      slot
-slots         slot                                     posting; tags are plain
+slots         slot                                     posting, tags are plain,
+                                                       pubkey
 slot_of       ``seq``                                  slot
 slot_tags     letter, value, kind                      slots, kinds with address
 marks         what was deleted, and by whom;           until when

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from nostrtx.interfaces import (
     IEventStore,
     IScreen,
+    IStoredCount,
     IStoredQuery,
     SaveResult,
     StoreError,
@@ -32,7 +33,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays
-from nostrtx.storage.lmdb.counting import count_matches
+from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.job_thread import JobThread
 from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
@@ -49,9 +50,6 @@ _SWEEP: Final = 1000
 
 #: How many events vanish in one transaction.
 _VANISH: Final = 2000
-
-#: How long counting holds up the reactor at a time, in seconds.
-_COUNT_SLICE: Final = 0.005
 
 #: How long a thread that reads sleeps now and then, in seconds: long enough for the
 #: reactor to take over.
@@ -129,10 +127,20 @@ class LMDBEventStore:
             raise self._unreadable() from error
 
     def count(
-        self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
-    ) -> Deferred[int]:
-        """Count what matches, some milliseconds at a time."""
-        return Deferred.fromCoroutine(self._count(filters, now, screen))
+        self,
+        filters: Sequence[Filter],
+        now: float,
+        screen: IScreen | None = None,
+        authors: Callable[[bytes], None] | None = None,
+    ) -> IStoredCount:
+        """Begin to count ``filters`` in the store as it is at this moment."""
+        databases = self._opened()
+        try:
+            return LMDBStoredCount(
+                databases, filters, now, screen, authors, self._reactor
+            )
+        except lmdb.Error as error:
+            raise self._unreadable() from error
 
     def sealed_set(
         self, filter_: Filter, now: float, screen: IScreen | None, most: int | None
@@ -234,33 +242,6 @@ class LMDBEventStore:
                 raise StoreError("the event store cannot be written") from error
 
         return self._writer.do(job)
-
-    async def _count(
-        self, filters: Sequence[Filter], now: float, screen: IScreen | None
-    ) -> int:
-        seconds = self._reactor.seconds
-        try:
-            snapshot = Snapshot(self._opened())
-            try:
-                counting = count_matches(snapshot, filters, now, screen)
-                until = seconds() + _COUNT_SLICE
-                while True:
-                    next(counting)
-                    if seconds() >= until:
-                        await self._next_turn()
-                        until = seconds() + _COUNT_SLICE
-            except StopIteration as stop:
-                total: int = stop.value
-                return total
-            finally:
-                snapshot.close()
-        except lmdb.Error as error:
-            raise self._unreadable() from error
-
-    def _next_turn(self) -> Deferred[None]:
-        turn: Deferred[None] = Deferred(lambda _: call.cancel())
-        call = self._reactor.callLater(0, turn.callback, None)
-        return turn
 
     def _unreadable(self) -> StoreError:
         self._log.failure("Reading from the store failed.")

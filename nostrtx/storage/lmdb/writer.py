@@ -281,7 +281,7 @@ class EventWriter:
             self._change_slot_tags(slot, event, set(), slot_tags(event))
         else:
             old = self._get(slot, db=db.slots)
-            old_posting, old_plain = old[:POSTING_SIZE], old[POSTING_SIZE:]
+            old_posting, old_plain = old[:POSTING_SIZE], old[POSTING_SIZE:][:1]
             raw = self._get(old_posting[SEQ], db=db.events)
             old_id = bytes.fromhex(str(raw[RAW_ID], "ascii"))
             if not supersedes(event, created_at_of(old_posting), old_id):
@@ -290,7 +290,7 @@ class EventWriter:
             self._change_slot_tags(slot, event, *tag_changes(raw, event, are_plain))
             self._forget(raw, event.pubkey, old_posting)
         self._new_addresses.add(address)
-        put(slot, posting + plain, db=db.slots)
+        put(slot, posting + plain + event.pubkey, db=db.slots)
         put(posting[SEQ], slot, db=db.slot_of)
         return True
 
