@@ -28,7 +28,8 @@ class SaveOutcome(Enum):
         STORED: It is in the store now, under a new ``seq``.
         DUPLICATE: The store holds this very event already.
         SUPERSEDED: The store holds a later version for the same address.
-        DELETED: Its author (or a gift wrap's recipient) has asked to delete it.
+        DELETED: Its author (or a gift wrap's recipient) has asked to delete it, or
+            the relay has removed it.
         VANISHED: Its author (or a gift wrap's recipient) has asked to vanish.
     """
 
@@ -281,6 +282,18 @@ class IEventStore(Interface):
         Returns:
             The set; may be cancelled. Fails with :class:`TooManyEvents`, before
             anything was sorted.
+        """
+
+    def remove_events(ids: Sequence[bytes]) -> Deferred[int]:
+        """
+        Remove events in one transaction, and keep them from coming back.
+
+        That is the relay's own decision, not the author's (NIP-29, kind 9005). An id
+        of which there is no event is remembered all the same: such an event is
+        refused as DELETED.
+
+        Returns:
+            How many were removed.
         """
 
     def delete_expired(now: float) -> Deferred[int]:

@@ -10,6 +10,8 @@ Pure: no I/O and no clock.
 
 from __future__ import annotations
 
+from typing import Final
+
 from nostrtx.nostr.event import Address, Event
 from nostrtx.nostr.kinds import (
     DELETION_REQUEST,
@@ -18,6 +20,10 @@ from nostrtx.nostr.kinds import (
     has_address,
     is_addressable,
 )
+
+#: Stands where a requester would, if the relay itself removes an event. No event can
+#: be signed with it: it is no point on the curve.
+NOBODY: Final = bytes(32)
 
 
 def deleted_ids(request: Event) -> set[bytes]:

@@ -26,6 +26,7 @@ from nostrtx.interfaces import (
     TooManyEvents,
 )
 from nostrtx.nostr.deletion import (
+    NOBODY,
     deleted_addresses,
     deleted_ids,
     is_deletion_request,
@@ -116,6 +117,14 @@ class MemoryEventStore:
             return fail(TooManyEvents(most))
         return succeed(Snapshot.of(records))
 
+    def remove_events(self, ids: Sequence[bytes]) -> Deferred[int]:
+        """Remove events, and keep them from coming back."""
+        self._deleted_ids.update((id_, NOBODY) for id_ in ids)
+        found = [self._by_id[id_] for id_ in set(ids) if id_ in self._by_id]
+        for event in found:
+            self._remove(event)
+        return succeed(len(found))
+
     def delete_expired(self, now: float) -> Deferred[int]:
         """Remove all events that have expired by ``now``."""
         expired = [event for event in self._expiring.values() if event.is_expired(now)]
@@ -144,7 +153,8 @@ class MemoryEventStore:
             event.created_at <= vanished.get(key, -1) for key in vanishes_with(event)
         ):
             return SaveResult(SaveOutcome.VANISHED)
-        if any((event.id, key) in self._deleted_ids for key in may_delete(event)):
+        deleters = (NOBODY, *may_delete(event))
+        if any((event.id, key) in self._deleted_ids for key in deleters):
             return SaveResult(SaveOutcome.DELETED)
         address = event.address
         if address is not None:

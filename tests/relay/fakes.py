@@ -380,6 +380,10 @@ class HeldStore:
         self.sets.append(HeldSet(found))
         return self.sets[-1].answer
 
+    def remove_events(self, ids: Sequence[bytes]) -> Deferred[int]:
+        """Remove from the store within."""
+        return self.inner.remove_events(ids)
+
     def delete_expired(self, now: float) -> Deferred[int]:
         """Delete in the store within."""
         return self.inner.delete_expired(now)

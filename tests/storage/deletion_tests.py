@@ -52,6 +52,24 @@ class DeletionTests(StoreCase):
             self.assertEqual(save(event, wish), [DELETED, DUPLICATE])
             self.assert_holds(wish)
 
+    def test_removed_by_the_relay(self) -> None:
+        """The relay removes any events by id, for good, whether they are here or not."""
+        kinds = (1, 5, 62, 1059, 10002, 30000)
+        events = [make_event(kind=kind, pubkey=BOB) for kind in kinds]
+        here, missing, other = events[:-1], events[-1], make_event(content="other")
+        self.save(*here, other)
+        ids = [event.id for event in events]
+        self.assertEqual(self.result_of(self.store.remove_events(ids)), len(here))
+        self.assert_holds(other)
+        for save in (self.save, self.save_each):
+            self.assertEqual(save(*events), [DELETED] * len(events))
+        self.assertEqual(self.result_of(self.store.remove_events(ids)), 0)
+        self.assertEqual(self.result_of(self.store.remove_events([])), 0)
+        newer = make_event(kind=10002, pubkey=BOB, created_at=NOW + 1)
+        self.assertEqual(self.save(newer), [STORED])
+        self.assert_holds(other, newer)
+        self.assertEqual(missing.kind, 30000)
+
     def test_age_does_not_matter_by_id(self) -> None:
         """An event is deleted by id even if the request claims to be older."""
         event = make_event(created_at=NOW)

@@ -164,6 +164,10 @@ class LMDBEventStore:
 
         return self._reader.do(job)
 
+    def remove_events(self, ids: Sequence[bytes]) -> Deferred[int]:
+        """Remove events, and keep them from coming back."""
+        return self._write(lambda writer: writer.remove_for_good(ids))
+
     def delete_expired(self, now: float) -> Deferred[int]:
         """Remove some of the events that have expired by ``now``."""
         return self._write(lambda writer: writer.remove_expired(now, _SWEEP))

@@ -11,11 +11,12 @@ it there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nostrtx.interfaces import SaveOutcome, SaveResult
 from nostrtx.nostr.deletion import (
+    NOBODY,
     deleted_addresses,
     deleted_ids,
     is_deletion_request,
@@ -202,6 +203,20 @@ class EventWriter:
         self.vanish(request, most)
         return True
 
+    def remove_for_good(self, ids: Iterable[bytes]) -> int:
+        """Remove events, and keep them from coming back; how many were here."""
+        self._flush()
+        db = self._db
+        removed = 0
+        for id_ in sorted(set(ids)):
+            self._has_marks = True
+            self._txn.put(id_mark(id_, NOBODY), b"", db=db.marks)
+            posting = self._get(id_, db=db.ids)
+            if posting is not None:
+                self.remove(posting)
+                removed += 1
+        return removed
+
     def remove_expired(self, now: float, most: int) -> int:
         """Remove at most ``most`` events that have expired by ``now``; how many."""
         end = expiry_key(max(int(now), -1) + 1, b"")
@@ -257,7 +272,7 @@ class EventWriter:
             and cursor.key().startswith(any_mark)
             and any(
                 self._get(id_mark(event.id, key), db=db) is not None
-                for key in may_delete(event)
+                for key in (NOBODY, *may_delete(event))
             )
         ):
             return True
