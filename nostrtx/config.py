@@ -31,6 +31,7 @@ class ConfigError(Exception):
 
 _Validator = Callable[[Any, Any, Any], None]
 
+_NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _BECH32: Final = re.compile(r"(?:nostr:)?n[a-z]+1", re.IGNORECASE)
 
@@ -84,6 +85,16 @@ def _empty_or_key(_: object, __: object, value: str) -> None:
         raise ValueError(
             f"must be 64 lower-case hexadecimal digits, not {_shown(value)}"
         )
+
+
+def _named_keys(_: object, __: object, value: dict[str, str]) -> None:
+    for name, key in value.items():
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"{_shown(name)} is not made of a-z, 0-9, -, _ and .")
+        try:
+            parse_pubkey(key)
+        except Bech32Error as error:
+            raise ValueError(f"{name}: {error}") from None
 
 
 def _hex_key(value: str) -> str:
@@ -331,6 +342,43 @@ class WebSocketSettings:
 
 
 @attrs.frozen
+class Nip05Settings:
+    """
+    ``[nip05]``: names at domains, of authors here and of this domain (NIP-05).
+
+    Attributes:
+        required: Whether only authors may write for whom a domain vouches.
+        allowed_domains: If any are named, only these and what is below them count.
+        blocked_domains: These and what is below them do not count.
+        open_kinds: Kinds that others may publish; profiles always may.
+        valid_seconds: How long a domain's word holds.
+        retry_seconds: When a domain that did not vouch may be asked again.
+        grace_seconds: How long the last word holds on while a domain does not answer.
+        timeout_seconds: How long a domain may take to answer.
+        max_document_bytes: Longest answer of a domain.
+        max_lookups: Domains asked at a time.
+        max_waiting: Events that may wait for domains.
+        local_addresses: Whether domains inside the network and other ports than the
+            usual one may be asked; for trials only.
+        names: Of this domain, each with its key; served under ``/.well-known``.
+    """
+
+    required: bool = False
+    allowed_domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()
+    open_kinds: tuple[int, ...] = (5, 62)
+    valid_seconds: float = attrs.field(default=86_400.0, validator=_positive)
+    retry_seconds: float = attrs.field(default=600.0, validator=_positive)
+    grace_seconds: float = attrs.field(default=604_800.0, validator=_at_least(0))
+    timeout_seconds: float = attrs.field(default=5.0, validator=_positive)
+    max_document_bytes: int = attrs.field(default=262_144, validator=_at_least(1024))
+    max_lookups: int = attrs.field(default=20, validator=_at_least(1))
+    max_waiting: int = attrs.field(default=1000, validator=_at_least(1))
+    local_addresses: bool = False
+    names: dict[str, str] = attrs.field(factory=dict, validator=_named_keys)
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -356,6 +404,7 @@ class Settings:
     auth: AuthSettings = AuthSettings()
     search: SearchSettings = SearchSettings()
     membership: MembershipSettings = MembershipSettings()
+    nip05: Nip05Settings = Nip05Settings()
     websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
 
@@ -391,6 +440,7 @@ _FORMS: Final[dict[Any, str]] = {
     bool: "true or false",
     tuple[str, ...]: "an array of strings",
     tuple[int, ...]: "an array of integers",
+    dict[str, str]: "a table of strings",
 }
 
 #: What an array of each form may hold.
@@ -413,6 +463,9 @@ def _typed(form: Any, value: object) -> object:
     elif type(value) is list and form in _MEMBERS:
         if all(type(member) is _MEMBERS[form] for member in value):
             return tuple(value)
+    elif type(value) is dict and form == dict[str, str]:
+        if all(type(member) is str for member in value.values()):
+            return value
     elif type(value) is form:
         return value
     raise ValueError(f"must be {_FORMS[form]}, not {_shown(value)}")

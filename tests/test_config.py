@@ -180,6 +180,24 @@ class ParseSettingsTests(SynchronousTestCase):
             self.assertIn("relay.pubkey: ", str(error))
             self.assertNotIn(text, str(error))
 
+    def test_names(self) -> None:
+        """Names of the domain stand in a table, each with a key of either form."""
+        npub = "npub1van3ayyyqdcls4lels8dt5lsuj8qtp246p8qrfhxjyaagwly3gysjyrky6"
+        settings = parse_settings(f"[nip05.names]\n_ = '{npub}'\nalice = '{'ab' * 32}'")
+        self.assertEqual(settings.nip05.names, {"_": npub, "alice": "ab" * 32})
+        for text, complaint in (
+            ("names = 5", "must be a table of strings, not 5"),
+            ("names = {a = 5}", 'must be a table of strings, not {"a": 5}'),
+            ("names = {A = 'ab'}", '"A" is not made of a-z, 0-9, -, _ and .'),
+        ):
+            self.assert_faults(f"[nip05]\n{text}", f"nip05.names: {complaint}")
+        nsec = encode(Nsec(bytes(31) + b"\7"))
+        error = self.assertRaises(
+            ConfigError, parse_settings, f"[nip05.names]\nalice = '{nsec}'"
+        )
+        self.assertIn("nip05.names: alice: this is a secret key", str(error))
+        self.assertNotIn(nsec, str(error))
+
     def test_files_beside_the_store(self) -> None:
         """What the relay keeps lies in the store's directory unless it is said."""
         for text, key_file in (

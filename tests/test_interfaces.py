@@ -25,6 +25,7 @@ from nostrtx.interfaces import (
     SaveResult,
 )
 from nostrtx.relay.admission import Admissions
+from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session import ClientSession
@@ -36,7 +37,7 @@ from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
-    IAdmission: (Admissions, Membership),
+    IAdmission: (Admissions, IdentifierPolicy, Membership),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),

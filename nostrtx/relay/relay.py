@@ -24,6 +24,8 @@ from nostrtx.interfaces import (
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.fan_out import FanOut
+from nostrtx.relay.identification.lookup import domain_lookup
+from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.membership.invitations import Invitations
@@ -84,6 +86,12 @@ class Relay:
             for_members = membership.members_invite
             invitations = Invitations(self._membership, access, for_members)
             rules.append(self._membership)
+        self._identifiers: IdentifierPolicy | None = None
+        deliver = self._fan_out.deliver
+        if settings.nip05.required:
+            self._identifiers = IdentifierPolicy(store, clock, settings.nip05, deliver)
+            rules.append(self._identifiers)
+            deliver = self._identifiers.deliver
         self._register: Register | None = None
         self._ingest = Ingest(
             store,
@@ -91,7 +99,7 @@ class Relay:
             clock,
             settings.limits,
             settings.ingest.max_batch_events,
-            self._fan_out.deliver,
+            deliver,
             self.statistics,
             Admissions(rules),
         )
@@ -120,6 +128,9 @@ class Relay:
         """
         if self._settings.signs:
             self.own_key.load()
+        if self._identifiers is not None:
+            lookup = domain_lookup(reactor, self._settings.nip05)
+            self._identifiers.start(lookup.document)
         if self._membership is not None:
             self._register = Register(self._settings.membership_file or ":memory:")
             in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
@@ -144,6 +155,8 @@ class Relay:
         """End the verifier processes and what still runs."""
         self._queries.stop()
         self._ingest.stop()
+        if self._identifiers is not None:
+            self._identifiers.stop()
         if self._membership is not None:
             self._membership.stop()
         if self._register is not None:

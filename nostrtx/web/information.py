@@ -70,6 +70,7 @@ def _restricts_writing(settings: Settings) -> bool:
     return (
         settings.limits.min_pow_difficulty > 0
         or bool(settings.auth.write_kinds)
+        or settings.nip05.required
         or settings.auth.required in ("write", "both")
         or _members_only(settings) in ("write", "both")
     )

@@ -19,6 +19,7 @@ from nostrtx.web.answers import CORS_HEADERS, SERVER
 from nostrtx.web.connection import path_of
 from nostrtx.web.information import MEDIA_TYPE, information_of, wants_information
 from nostrtx.web.landing import CONTENT_SECURITY_POLICY, LandingPage
+from nostrtx.web.well_known import WELL_KNOWN_PATH, Names
 
 _METHODS = "GET, HEAD, OPTIONS"
 
@@ -46,6 +47,7 @@ class RootResource(Resource):
         self._settings = settings
         self._own_pubkey = own_pubkey
         self._page = LandingPage(information_of(settings), settings)
+        self._names = Names(settings.nip05.names, settings.relay.url)
         self._facts = facts
 
     def render(self, request: Request) -> int:
@@ -55,6 +57,9 @@ class RootResource(Resource):
         if method == "OPTIONS":
             request.setHeader("Allow", _METHODS)
             self._answer(request, 204)
+        elif path == WELL_KNOWN_PATH and self._names and method in ("GET", "HEAD"):
+            names = self._names.answer(request.uri.decode("latin-1"))
+            self._answer(request, 200, "application/json", names)
         elif path != "/":
             self._say(request, 404, "There is nothing here; the relay is at /.")
         elif method not in ("GET", "HEAD"):

@@ -1,0 +1,1 @@
+"""Writing for those only whose domain vouches for them (NIP-05)."""
