@@ -16,7 +16,7 @@ SOFTWARE: Final = "https://github.com/nostrtx/nostrtx"
 
 #: What this relay does as each of these asks. 12, 16, 20 and 33 are parts of NIP-01
 #: by now and listed for clients that still look for them.
-SUPPORTED_NIPS: Final = (1, 2, 9, 11, 12, 16, 20, 28, 33, 40, 42, 62, 70)
+SUPPORTED_NIPS: Final = (1, 2, 9, 11, 12, 16, 20, 28, 33, 40, 42, 45, 62, 70)
 
 
 def limitation(

@@ -42,6 +42,26 @@ def closed(subscription_json: bytes, reason: str) -> bytes:
     return b'["CLOSED",%b,%b]' % (subscription_json, dumps(reason))
 
 
+def count(
+    query_json: bytes, number: int, is_approximate: bool, registers: str | None = None
+) -> bytes:
+    """
+    How many events match (NIP-45).
+
+    Args:
+        query_json: The client's name for the question.
+        number: How many.
+        is_approximate: Whether there may be more.
+        registers: HyperLogLog registers of the authors, in hexadecimal.
+    """
+    members: dict[str, object] = {"count": number}
+    if is_approximate:
+        members["approximate"] = True
+    if registers is not None:
+        members["hll"] = registers
+    return b'["COUNT",%b,%b]' % (query_json, dumps(members))
+
+
 def neg_msg(session_json: bytes, message: bytes) -> bytes:
     """The relay's next step in a reconciliation (NIP-77); sent in hexadecimal."""
     return b'["NEG-MSG",%b,"%b"]' % (session_json, hexlify(message))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import attrs
 
 from nostrtx.config import LimitSettings
+from nostrtx.relay.counting import Counting
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.membership.invitations import Invitations
@@ -23,6 +24,7 @@ class RelayParts:
         ingest: Takes events.
         fan_out: Delivers live events to subscriptions.
         queries: Sends stored events to subscriptions.
+        counting: Counts stored events.
         auth: When and how clients prove who they are.
         limits: What a client may ask for.
         statistics: Counts what goes on.
@@ -33,6 +35,7 @@ class RelayParts:
     ingest: Ingest
     fan_out: FanOut
     queries: StoredQueries
+    counting: Counting
     auth: AuthRules
     limits: LimitSettings
     statistics: Statistics

@@ -22,6 +22,7 @@ from nostrtx.interfaces import (
     ITurns,
 )
 from nostrtx.relay.admission import Admissions
+from nostrtx.relay.counting import Counting
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.identification.lookup import domain_lookup
@@ -106,11 +107,22 @@ class Relay:
         self._queries = StoredQueries(
             store, turns, clock, settings.timing, visibility, self.statistics
         )
+        self._counting = Counting(
+            store,
+            turns,
+            clock,
+            settings.timing,
+            settings.limits,
+            settings.search.enabled,
+            visibility,
+            self.statistics,
+        )
         self._sweep = ExpirySweep(store, clock, self.statistics)
         self._parts = RelayParts(
             self._ingest,
             self._fan_out,
             self._queries,
+            self._counting,
             AuthRules(settings.auth, urls, visibility, clock, random_bytes, access),
             settings.limits,
             self.statistics,
@@ -154,6 +166,7 @@ class Relay:
     def stop(self) -> None:
         """End the verifier processes and what still runs."""
         self._queries.stop()
+        self._counting.stop()
         self._ingest.stop()
         if self._identifiers is not None:
             self._identifiers.stop()

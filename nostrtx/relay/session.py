@@ -12,17 +12,19 @@ from zope.interface import implementer
 
 from nostrtx.interfaces import IClient, IClientSession
 from nostrtx.nostr.client_messages import (
-    MAX_SUBSCRIPTION_ID,
     AuthMessage,
     CloseMessage,
+    CountMessage,
     EventMessage,
     ReqMessage,
     parse,
 )
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
-from nostrtx.nostr.filters import Filter, parse_filter
+from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.relay_messages import closed, notice
+from nostrtx.relay.asked_filters import asked_filters
+from nostrtx.relay.counting import ClientCounts
 from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.subscription import Subscription
@@ -38,12 +40,20 @@ class ClientSession:
         parts: What all sessions share.
     """
 
-    __slots__ = ("_auth", "_client", "_parts", "_shut_down", "_subscriptions")
+    __slots__ = (
+        "_auth",
+        "_client",
+        "_counts",
+        "_parts",
+        "_shut_down",
+        "_subscriptions",
+    )
 
     def __init__(self, client: IClient, parts: RelayParts) -> None:
         self._client = client
         self._parts = parts
         self._auth = SessionAuth(client, parts.auth)
+        self._counts = ClientCounts(client, self._auth, parts.counting)
         self._subscriptions: dict[str, Subscription] = {}
         self._shut_down = False
         parts.statistics.sessions += 1
@@ -61,6 +71,8 @@ class ClientSession:
             self._subscribe(message)
         elif type(message) is CloseMessage:
             self._end(message.subscription_id)
+        elif type(message) is CountMessage:
+            self._counts.count(message)
         elif type(message) is AuthMessage:
             self._auth.authenticate(message)
         else:
@@ -75,6 +87,7 @@ class ClientSession:
         self._shut_down = True
         for id_ in list(self._subscriptions):
             self._end(id_)
+        self._counts.end_all()
         self._parts.statistics.sessions -= 1
 
     def shut_down(self) -> None:
@@ -82,6 +95,7 @@ class ClientSession:
         self._shut_down = True
         for id_ in list(self._subscriptions):
             self.refuse(id_, Rejected(ReasonPrefix.ERROR, "shutting down"))
+        self._counts.shut_down()
 
     def refuse(self, subscription_id: str, refusal: Rejected) -> None:
         """End a subscription, if it is open, and tell the client why."""
@@ -121,22 +135,19 @@ class ClientSession:
         limits = self._parts.limits
         if self._shut_down:
             raise Rejected(ReasonPrefix.ERROR, "shutting down")
-        if not message.subscription_id:
-            raise invalid("the subscription id is empty")
-        if len(message.subscription_id) > MAX_SUBSCRIPTION_ID:
-            raise invalid(
-                f"a subscription id has at most {MAX_SUBSCRIPTION_ID} characters"
-            )
-        if not message.filters:
-            raise invalid("REQ takes at least one filter")
-        if len(message.filters) > limits.max_filters:
-            raise invalid(f"more than {limits.max_filters} filters")
+        asked = asked_filters(
+            "REQ",
+            message.subscription_id,
+            message.filters,
+            limits,
+            self._parts.can_search,
+        )
         if len(self._subscriptions) >= limits.max_subscriptions:
             raise Rejected(
                 ReasonPrefix.RATE_LIMITED,
                 f"too many subscriptions (max {limits.max_subscriptions})",
             )
-        filters = [self._bounded(parse_filter(members)) for members in message.filters]
+        filters = [self._bounded(one) for one in asked]
         self._auth.check_filters(filters)
         if self._parts.invitations is not None:
             self._parts.invitations.check(filters, self._auth)
@@ -144,12 +155,6 @@ class ClientSession:
 
     def _bounded(self, one: Filter) -> Filter:
         limits = self._parts.limits
-        if one.search is not None and not self._parts.can_search:
-            raise Rejected(ReasonPrefix.UNSUPPORTED, "search")
-        if one.longest_list > limits.max_filter_values:
-            raise invalid(
-                f"more than {limits.max_filter_values} values in one list of a filter"
-            )
         limit = limits.default_limit if one.limit is None else one.limit
         return one.with_limit(min(limit, limits.max_limit))
 

@@ -22,6 +22,8 @@ class Statistics:
         events_refused: Events answered with OK false.
         requests: REQ messages.
         requests_refused: REQ messages answered with CLOSED at once.
+        counts: COUNT messages.
+        counts_refused: COUNT messages answered with CLOSED at once.
         events_sent: Stored events sent in answer to REQ messages.
         events_delivered: Live events sent to subscriptions.
         notices: Messages that could only be answered with NOTICE.
@@ -38,6 +40,8 @@ class Statistics:
     events_refused: int = 0
     requests: int = 0
     requests_refused: int = 0
+    counts: int = 0
+    counts_refused: int = 0
     events_sent: int = 0
     events_delivered: int = 0
     notices: int = 0
