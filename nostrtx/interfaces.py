@@ -348,6 +348,15 @@ class IClient(Interface):
         between: then what they have in common is made once.
         """
 
+    def send_events(head: bytes, events: Sequence[bytes]) -> None:
+        """
+        Queue one message for each of ``events``, in order, as :meth:`send` does.
+
+        Args:
+            head: What stands before the event in each message; a ``]`` follows it.
+            events: Events as :attr:`Event.raw`.
+        """
+
     def is_full() -> bool:
         """Whether so much is unsent that a stored query should wait."""
 

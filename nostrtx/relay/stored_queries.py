@@ -155,10 +155,7 @@ class StoredQueries:
             query.close()
 
     def _send(self, subscription: Subscription, events: Sequence[bytes]) -> None:
-        prefix = subscription.prefix
-        send = subscription.client.send
-        for raw in events:
-            send(b"%b%b]" % (prefix, raw))
+        subscription.client.send_events(subscription.prefix, events)
         self._statistics.events_sent += len(events)
 
     def _finish(self, subscription: Subscription) -> None:

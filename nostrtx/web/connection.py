@@ -8,6 +8,7 @@ end of the reactor's turn; what the client has not taken is bounded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from autobahn.util import encode_truncate
@@ -232,6 +233,29 @@ class RelayWebSocketProtocol(RestingProtocol):
         frame = FRAME_HEADERS[len(message)] + message
         queue.append(frame)
         self._queued_bytes += len(frame)
+        if self._queued_bytes > FULL_BYTES:
+            self.flush()
+
+    def send_events(self, head: bytes, events: Sequence[bytes]) -> None:
+        """See :meth:`IClient.send_events`."""
+        if self.state != _OPEN or not events:
+            return
+        queue = self._queue
+        if not queue:
+            self.factory.to_flush(self)
+        headers = FRAME_HEADERS
+        around = len(head) + 1
+        frames = b"".join(
+            [
+                part
+                for event in events
+                for part in (headers[around + len(event)], head, event, b"]")
+            ]
+        )
+        queue.append(frames)
+        # The queue counts as one message for each of its pieces.
+        self.messages_sent += len(events) - 1
+        self._queued_bytes += len(frames)
         if self._queued_bytes > FULL_BYTES:
             self.flush()
 

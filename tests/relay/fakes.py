@@ -71,6 +71,11 @@ class FakeClient:
         self.messages.append(head + body)
         self.bodies.append(body)
 
+    def send_events(self, head: bytes, events: Sequence[bytes]) -> None:
+        """Keep the messages."""
+        for event in events:
+            self.send(head + event + b"]")
+
     def is_full(self) -> bool:
         """As the test says."""
         return self.full

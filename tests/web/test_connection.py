@@ -167,6 +167,18 @@ class SendingTests(SynchronousTestCase):
         self.edge = Edge(Settings(limits=limits))
         self.connection, self.transport, self.session = self.edge.open()
 
+    def test_events(self) -> None:
+        """Stored events are a message each, in order, behind what was sent before."""
+        self.connection.send(b"[1]")
+        self.connection.send_events(b'["EVENT","s",', [b"{}", b"{" + b" " * 200 + b"}"])
+        self.connection.send_events(b'["EVENT","s",', [])
+        self.edge.end_turn()
+        long = b'["EVENT","s",{' + b" " * 200 + b"}]"
+        self.assertEqual(
+            self.transport.value(), server_frames(b"[1]", b'["EVENT","s",{}]', long)
+        )
+        self.assertEqual(self.connection.messages_sent, 3)
+
     def test_one_write_per_turn(self) -> None:
         """What is sent in a turn leaves at its end, as one write, in order."""
         writes = self.transport.writes
