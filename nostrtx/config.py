@@ -342,6 +342,29 @@ class WebSocketSettings:
 
 
 @attrs.frozen
+class NegentropySettings:
+    """
+    ``[negentropy]``: reconciling whole sets of events (NIP-77).
+
+    Attributes:
+        enabled: Whether it is offered.
+        max_events: Most events in one set; larger ones are refused.
+        max_sessions: Reconciliations under way per connection.
+        max_frame_bytes: Longest message of the relay, before it is written in
+            hexadecimal, which doubles it.
+        idle_seconds: How long a client may take for its next message.
+    """
+
+    enabled: bool = True
+    max_events: int = attrs.field(default=1_000_000, validator=_at_least(1))
+    max_sessions: int = attrs.field(default=8, validator=_at_least(1))
+    max_frame_bytes: int = attrs.field(
+        default=250_000, validator=_at_least(4096, 4_000_000)
+    )
+    idle_seconds: float = attrs.field(default=120.0, validator=_at_least(60, 300))
+
+
+@attrs.frozen
 class Nip05Settings:
     """
     ``[nip05]``: names at domains, of authors here and of this domain (NIP-05).
@@ -406,6 +429,7 @@ class Settings:
     membership: MembershipSettings = MembershipSettings()
     nip05: Nip05Settings = Nip05Settings()
     websocket: WebSocketSettings = WebSocketSettings()
+    negentropy: NegentropySettings = NegentropySettings()
     log: LogSettings = LogSettings()
 
     @property

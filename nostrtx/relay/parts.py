@@ -10,6 +10,7 @@ from nostrtx.relay.counting import Counting
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.membership.invitations import Invitations
+from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
@@ -30,6 +31,7 @@ class RelayParts:
         statistics: Counts what goes on.
         invitations: Makes invite codes for members, if the relay has members.
         can_search: Whether the store finds events by words (NIP-50).
+        reconciliations: Tells clients what either side lacks (NIP-77).
     """
 
     ingest: Ingest
@@ -41,3 +43,4 @@ class RelayParts:
     statistics: Statistics
     invitations: Invitations | None
     can_search: bool
+    reconciliations: Reconciliations

@@ -35,6 +35,7 @@ from nostrtx.relay.membership.register import Register
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
+from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
@@ -118,6 +119,15 @@ class Relay:
             self.statistics,
         )
         self._sweep = ExpirySweep(store, clock, self.statistics)
+        self._reconciliations = Reconciliations(
+            store,
+            turns,
+            clock,
+            settings.negentropy,
+            settings.limits,
+            visibility,
+            self.statistics,
+        )
         self._parts = RelayParts(
             self._ingest,
             self._fan_out,
@@ -128,6 +138,7 @@ class Relay:
             self.statistics,
             invitations,
             settings.search.enabled,
+            self._reconciliations,
         )
 
     def start(self, reactor: Any, verifier_processes: int) -> None:
@@ -166,6 +177,7 @@ class Relay:
     def stop(self) -> None:
         """End the verifier processes and what still runs."""
         self._queries.stop()
+        self._reconciliations.stop()
         self._counting.stop()
         self._ingest.stop()
         if self._identifiers is not None:

@@ -16,6 +16,9 @@ from nostrtx.nostr.client_messages import (
     CloseMessage,
     CountMessage,
     EventMessage,
+    NegCloseMessage,
+    NegMsgMessage,
+    NegOpenMessage,
     ReqMessage,
     parse,
 )
@@ -26,6 +29,7 @@ from nostrtx.nostr.relay_messages import closed, notice
 from nostrtx.relay.asked_filters import asked_filters
 from nostrtx.relay.counting import ClientCounts
 from nostrtx.relay.parts import RelayParts
+from nostrtx.relay.reconciliation import ClientReconciliations
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.subscription import Subscription
 
@@ -45,6 +49,7 @@ class ClientSession:
         "_client",
         "_counts",
         "_parts",
+        "_reconciliations",
         "_shut_down",
         "_subscriptions",
     )
@@ -53,6 +58,9 @@ class ClientSession:
         self._client = client
         self._parts = parts
         self._auth = SessionAuth(client, parts.auth)
+        self._reconciliations = ClientReconciliations(
+            client, self._auth, parts.reconciliations
+        )
         self._counts = ClientCounts(client, self._auth, parts.counting)
         self._subscriptions: dict[str, Subscription] = {}
         self._shut_down = False
@@ -75,6 +83,12 @@ class ClientSession:
             self._counts.count(message)
         elif type(message) is AuthMessage:
             self._auth.authenticate(message)
+        elif type(message) is NegOpenMessage:
+            self._reconciliations.open(message)
+        elif type(message) is NegMsgMessage:
+            self._reconciliations.go_on(message)
+        elif type(message) is NegCloseMessage:
+            self._reconciliations.close(message)
         else:
             self._notice(invalid("this message is not understood here"))
 
@@ -88,6 +102,7 @@ class ClientSession:
         for id_ in list(self._subscriptions):
             self._end(id_)
         self._counts.end_all()
+        self._reconciliations.end_all()
         self._parts.statistics.sessions -= 1
 
     def shut_down(self) -> None:
@@ -96,6 +111,7 @@ class ClientSession:
         for id_ in list(self._subscriptions):
             self.refuse(id_, Rejected(ReasonPrefix.ERROR, "shutting down"))
         self._counts.shut_down()
+        self._reconciliations.shut_down()
 
     def refuse(self, subscription_id: str, refusal: Rejected) -> None:
         """End a subscription, if it is open, and tell the client why."""

@@ -22,6 +22,8 @@ class Statistics:
         events_refused: Events answered with OK false.
         requests: REQ messages.
         requests_refused: REQ messages answered with CLOSED at once.
+        reconciliations: NEG-OPEN messages.
+        reconciliations_refused: NEG-OPEN messages answered with NEG-ERR at once.
         counts: COUNT messages.
         counts_refused: COUNT messages answered with CLOSED at once.
         events_sent: Stored events sent in answer to REQ messages.
@@ -40,6 +42,8 @@ class Statistics:
     events_refused: int = 0
     requests: int = 0
     requests_refused: int = 0
+    reconciliations: int = 0
+    reconciliations_refused: int = 0
     counts: int = 0
     counts_refused: int = 0
     events_sent: int = 0
