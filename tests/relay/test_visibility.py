@@ -23,6 +23,7 @@ from tests.storage.events import (
     public_key,
     signed_event,
 )
+from tests.storage.store_case import count_now
 
 _CAROL = b"\x0c" * 32
 
@@ -305,7 +306,7 @@ class EveryPathTests(SynchronousTestCase):
             )
         screen = Visibility(_PRIVATE).screen({public_key(key) for key in keys})
         count = relay.store.count(filters(*members), NOW, screen)
-        self.assertEqual(self.successResultOf(count), len(visible))
+        self.assertEqual(count_now(count), len(visible))
 
     @settings(deadline=None, max_examples=60, derandomize=True, database=None)
     @given(data=st.data(), keys=st.sets(st.sampled_from(_KEYS)))

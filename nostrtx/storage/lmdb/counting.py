@@ -6,10 +6,12 @@ How many events match, in the embedded store (NIP-45), a slice of time at a time
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import lmdb
+import numpy as np
+from numpy.typing import NDArray
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -18,7 +20,7 @@ from nostrtx.interfaces import Count, IScreen, IStoredCount, StoreError
 from nostrtx.nostr.event import RAW_PUBKEY
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.conditions import is_versioned
-from nostrtx.storage.lmdb.keys import KIND, SEQ, SLOT_PUBKEY
+from nostrtx.storage.lmdb.keys import KIND, POSTING_SIZE, SEQ, SLOT_PUBKEY
 from nostrtx.storage.lmdb.known_counts import (
     count_slots,
     has_slots_only,
@@ -27,8 +29,14 @@ from nostrtx.storage.lmdb.known_counts import (
 )
 from nostrtx.storage.lmdb.scan import Scan, hides_everything
 from nostrtx.storage.lmdb.schema import Databases
-from nostrtx.storage.lmdb.snapshot import Pauses, Snapshot
+from nostrtx.storage.lmdb.snapshot import STRIDE, Pauses, Snapshot
 from nostrtx.storage.query_plan import Plan, Way
+
+#: How many events are looked up at once to learn who wrote them.
+_AUTHORS_AT_ONCE: Final = 250
+
+#: What each byte of a ``seq`` is worth.
+_PLACES: Final = 256 ** np.arange(4, -1, -1, dtype=np.int64)
 
 
 @implementer(IStoredCount)
@@ -60,7 +68,7 @@ class LMDBStoredCount:
         self._screen = screen
         self._authors = authors
         self._events = 0
-        self._seen: set[bytes] | None = None
+        self._seen: NDArray[np.bool_] | None = None
         self._snapshot: Snapshot | None = Snapshot(databases)
         self._steps: Pauses = self._count(self._snapshot, filters, now)
 
@@ -95,7 +103,7 @@ class LMDBStoredCount:
         if len(asked) == 1:
             yield from self._count_one(snapshot, asked[0])
             return
-        self._seen = set()
+        self._expect_repeats(snapshot)
         for filter_ in asked:
             yield from self._scan(snapshot, filter_, self._screen).postings()
 
@@ -126,7 +134,7 @@ class LMDBStoredCount:
                 )
                 return
         if not _finds_once(filter_, plan):
-            self._seen = set()
+            self._expect_repeats(snapshot)
         yield from scan.postings()
 
     def _scan(
@@ -135,18 +143,30 @@ class LMDBStoredCount:
         def take(found: list[bytes]) -> None:
             self._take(snapshot, found)
 
-        return Scan(snapshot, filter_, None, {}, screen, is_ordered=False, take=take)
+        largest = STRIDE if self._authors is None else _AUTHORS_AT_ONCE
+        return Scan(snapshot, filter_, None, {}, screen, False, take, largest)
+
+    def _expect_repeats(self, snapshot: Snapshot) -> None:
+        # One byte for each event there is; those that are never looked at take no
+        # memory.
+        self._seen = np.zeros(snapshot.last_seq() + 1, np.bool_)
 
     def _take(self, snapshot: Snapshot, found: list[bytes]) -> None:
-        seen = self._seen
-        if seen is not None:
-            fresh = {p[SEQ]: p for p in found if p[SEQ] not in seen}
-            seen.update(fresh)
-            found = list(fresh.values())
+        if self._seen is not None and found:
+            seqs, places = np.unique(_seqs_of(found), return_index=True)
+            fresh = ~self._seen[seqs]
+            self._seen[seqs] = True
+            found = [found[place] for place in places[fresh]]
         self._events += len(found)
         if self._authors is not None:
             for posting in found:
                 self._authors(_author_of(snapshot, posting))
+
+
+def _seqs_of(postings: list[bytes]) -> NDArray[np.int64]:
+    table = np.frombuffer(b"".join(postings), np.uint8).reshape(-1, POSTING_SIZE)
+    seqs: NDArray[np.int64] = table[:, SEQ] @ _PLACES
+    return seqs
 
 
 def _finds_once(filter_: Filter, plan: Plan) -> bool:

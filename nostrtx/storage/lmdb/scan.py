@@ -69,6 +69,7 @@ class Scan:
             matches may be found more than once.
         take: Gets all that is found, a piece at a time, as if there were no order;
             then nothing is returned.
+        largest: How much to read at once at most.
 
     Attributes:
         plan: The way that was chosen.
@@ -83,8 +84,10 @@ class Scan:
         screen: IScreen | None = None,
         is_ordered: bool = True,
         take: Callable[[list[bytes]], None] | None = None,
+        largest: int = STRIDE,
     ) -> None:
         self._take = take
+        self._largest = largest
         self._snapshot = snapshot
         self._filter = filter_
         self._wanted = wanted
@@ -326,7 +329,7 @@ class Scan:
         is_slow: bool = False,
     ) -> Found:
         conditions, wanted = self._conditions, self._wanted
-        largest = max(1, STRIDE // (_SLOW if is_slow else conditions.cost))
+        largest = max(1, self._largest // (_SLOW if is_slow else conditions.cost))
         if wanted is None:
             piece = largest
         elif not conditions.has_none:
