@@ -13,6 +13,7 @@ import gc
 from secrets import token_bytes
 from typing import Any
 
+import attrs
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, TimeoutError
@@ -21,7 +22,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nostrtx.config import ConfigError, RelaySettings, Settings
+from nostrtx.config import ConfigError, RelaySettings, SearchSettings, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.relay.membership.register import RegisterError
 from nostrtx.relay.own_key import KeyUnusable
@@ -29,10 +30,13 @@ from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.storage.opening import open_store
+from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
 from nostrtx.web.site import relay_site
 from nostrtx.web.transport import write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
+
+_log = Logger()
 
 
 class SequentialService(MultiService):
@@ -295,6 +299,12 @@ def make_service(settings: Settings, reactor: Any) -> IService:
         )
     except StoreUnusable as error:
         raise ConfigError(f"store.url: {error}") from None
+    if settings.search.enabled:
+        if can_search(settings.store.url):
+            store = with_search(store, settings.store.url, reactor)
+        else:
+            settings = attrs.evolve(settings, search=SearchSettings(enabled=False))
+            _log.info("There is no search: nostrtx[search] is not installed.")
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.

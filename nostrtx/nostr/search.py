@@ -161,12 +161,19 @@ def _pairs(run: str) -> list[str]:
 
 
 def _runs(text: str) -> list[tuple[str, bool]]:
-    """The runs of word characters, each with whether its script is unspaced."""
+    """
+    The runs of word characters, each with whether its script is unspaced.
+
+    In no particular order: what is ASCII, mostly nearly all, takes the quick way.
+    """
     if text.isascii():
         return [(word, False) for word in _ASCII_WORDS.findall(text.lower())]
-    folded = normalize("NFKD", text.casefold())
+    chunks = text.split()
+    ascii_ = " ".join([chunk for chunk in chunks if chunk.isascii()])
+    rest = " ".join([chunk for chunk in chunks if not chunk.isascii()])
+    runs = [(word, False) for word in _ASCII_WORDS.findall(ascii_.lower())]
+    folded = normalize("NFKD", rest.casefold())
     folded = normalize("NFKC", _DROPPED.sub("", folded)).casefold()
-    runs: list[tuple[str, bool]] = []
     for run in _any_words().findall(folded.replace("_", " ")):
         if run.isascii():
             runs.append((run, False))

@@ -35,6 +35,7 @@ from nostrtx.nostr.deletion import (
 from nostrtx.nostr.event import Address, Event, supersedes
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
+from nostrtx.nostr.search import search_words, searched_words
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays, vanishes_with
 
 
@@ -81,7 +82,12 @@ class MemoryEventStore:
     ) -> IStoredQuery:
         """Begin to answer ``filters`` from the events of this moment."""
         alive = [event for event in self._ordered if not event.is_expired(now)]
-        return _StoredQuery(_answer(alive, filters, screen), self._last_seq)
+        others = [filter_ for filter_ in filters if not filter_.search]
+        searching = [filter_ for filter_ in filters if filter_.search]
+        answer = _answer(alive, others, screen)
+        if searching:
+            answer = _best_first(_best(alive, searching, screen), answer)
+        return _StoredQuery(answer, self._last_seq)
 
     def count(
         self,
@@ -261,6 +267,32 @@ def _is_shown(event: Event, screen: IScreen | None) -> bool:
     if screen is None or (screen.kinds is not None and event.kind not in screen.kinds):
         return True
     return not screen.hides_all and screen.may_read(event.raw)
+
+
+def _best(
+    events: Sequence[Event], searches: Sequence[Filter], screen: IScreen | None
+) -> list[bytes]:
+    """The ``raw`` of ``events`` in which the words of one search are most often."""
+    best: dict[bytes, int] = {}
+    for one in searches:
+        wanted = search_words(one.search or "")
+        often = {
+            event.raw: sum(map(searched_words(event).count, wanted))
+            for event in events
+            if one.matches(event)
+        }
+        ranked = sorted(events, key=lambda e: -often.get(e.raw, 0))
+        for raw in _answer(ranked, [one], screen):
+            best[raw] = max(best.get(raw, 0), often[raw])
+    return sorted(
+        [event.raw for event in events if event.raw in best], key=lambda raw: -best[raw]
+    )
+
+
+def _best_first(best: list[bytes], others: Iterator[bytes]) -> Iterator[bytes]:
+    yield from best
+    given = set(best)
+    yield from (raw for raw in others if raw not in given)
 
 
 def _answer(

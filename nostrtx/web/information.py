@@ -60,6 +60,7 @@ def _optional_nips(settings: Settings) -> list[int]:
         13: settings.limits.min_pow_difficulty > 0,
         17: GIFT_WRAP in private,
         43: settings.membership.enabled,
+        50: settings.search.enabled,
         59: GIFT_WRAP in private,
     }
     return [nip for nip, is_on in switched.items() if is_on]

@@ -12,13 +12,14 @@ from nostrtx.interfaces import IEventStore
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import NOW, make_event
+from tests.storage.search_tests import SearchTests
 from tests.storage.store_case import obeys
 from tests.storage.store_tests import EventStoreTests
 
 _T = TypeVar("_T")
 
 
-class MemoryEventStoreTests(EventStoreTests, SynchronousTestCase):
+class MemoryEventStoreTests(EventStoreTests, SearchTests, SynchronousTestCase):
     """Tests for :class:`nostrtx.storage.memory.MemoryEventStore`."""
 
     def make_store(self) -> IEventStore:

@@ -12,6 +12,7 @@ from nostrtx.config import (
     LimitSettings,
     MembershipSettings,
     RelaySettings,
+    SearchSettings,
     Settings,
 )
 from nostrtx.web.information import information_of, wants_information
@@ -114,7 +115,14 @@ class ConditionsTests(SynchronousTestCase):
 
 
 class MembershipTests(SynchronousTestCase):
-    """What a relay with members says."""
+    """What a relay with members, or with search, says."""
+
+    def test_search(self) -> None:
+        """NIP-50 is claimed where search is on."""
+        for enabled in (True, False):
+            settings = Settings(search=SearchSettings(enabled=enabled))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(50 in nips, enabled)
 
     def test_on_and_off(self) -> None:
         """NIP-43 is claimed where it is on, and its condition on writing stated."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
+from tantivy import Order
 
 from nostrtx.interfaces import IEventStore, IScreen
 from nostrtx.nostr.event import RAW_ID, RAW_PUBKEY, stored_event
@@ -30,10 +31,13 @@ _SPARE: Final = 16
 _MOST_HITS: Final = 50_000
 
 #: How many hits are compared with the store at once.
-_STRIDE: Final = 64
+_STRIDE: Final = 100
 
-#: In so many ``seq`` at a time matches are counted.
-WINDOW: Final = 8192
+#: So many matches of a filter are counted at a time.
+_COUNTED: Final = 2000
+
+#: Of so many hits the numbers are read at once, which takes longer one by one.
+_AT_ONCE: Final = 1000
 
 #: Where the time stands in :attr:`Event.raw`, and the first digits of the id.
 _TIME_AT: Final = len('{"id":"","pubkey":"","created_at":') + 128
@@ -113,37 +117,43 @@ class Finder:
         others: Sequence[Filter],
         now: float,
         screen: IScreen | None,
-        first: int,
+        after: int,
         floor: int,
-    ) -> Sequence[bytes]:
+    ) -> tuple[Sequence[bytes], int]:
         """
-        The authors of the events from ``first`` on, in one window, that match.
+        The authors of the next events of the arrival log that match a filter.
 
         Args:
             filters: All have words to look for.
             others: What matches one of these is left out.
             now: What has expired by then is left out.
             screen: What it hides is left out.
-            first: Where the window begins.
+            after: Up to which ``seq`` the log has been looked at.
             floor: What has a larger ``seq`` is left out.
+
+        Returns:
+            The authors, and up to which ``seq`` the log has been looked at now.
         """
         searcher, position = self._index.searcher()
         self._recent.update(position, floor)
-        last = min(first + WINDOW - 1, floor)
-        window = within("seq", first, last)
         matching: dict[int, bytes] = {}
+        to = floor
         for filter_ in filters:
             check = _Check(filter_, now, screen, others)
-            query = both(question(filter_, check.hidden), window)
-            hits = searcher.search(query, WINDOW, count=False).hits
+            query = both(question(filter_, check.hidden), within("seq", after + 1, to))
+            hits = searcher.search(
+                query, _COUNTED, count=False, order_by_field="seq", order=Order.Asc
+            ).hits
+            if len(hits) == _COUNTED:
+                to = hits[-1][0]
             found = self._verified(searcher, hits, check, floor)
-            found += [
-                each
-                for each in self._found_lately(searcher, filter_, check, floor)
-                if first <= each.seq <= last
-            ]
+            found += self._found_lately(searcher, filter_, check, floor)
             matching.update((each.seq, each.raw[RAW_PUBKEY]) for each in found)
-        return [bytes.fromhex(str(pubkey, "ascii")) for pubkey in matching.values()]
+        return [
+            bytes.fromhex(str(pubkey, "ascii"))
+            for seq, pubkey in matching.items()
+            if after < seq <= to
+        ], to
 
     def _best(
         self, searcher: Any, filter_: Filter, check: _Check, floor: int
@@ -194,18 +204,22 @@ class Finder:
         floor: int,
     ) -> list[Found]:
         found: list[Found] = []
-        for at in range(0, len(hits), _STRIDE):
-            some = hits[at : at + _STRIDE]
+        for at in range(0, len(hits), _AT_ONCE):
+            some = hits[at : at + _AT_ONCE]
             addresses = [address for _, address in some]
             seqs = searcher.fast_field_values("seq", addresses)
             ids = searcher.fast_field_values("id", addresses)
-            raws = self._store.events_at(seqs)
-            for (score, _), seq, id_, raw in zip(some, seqs, ids, raws, strict=True):
-                if raw is None or int(raw[_ID_DIGITS], 16) != id_:
-                    self._index.gone.add(seq)
-                elif seq <= floor and check.passes(raw):
-                    found.append(Found.at(seq, score, raw))
-            self._breathe()
+            for first in range(0, len(some), _STRIDE):
+                part = slice(first, first + _STRIDE)
+                raws = self._store.events_at(seqs[part])
+                for (score, _), seq, id_, raw in zip(
+                    some[part], seqs[part], ids[part], raws, strict=True
+                ):
+                    if raw is None or int(raw[_ID_DIGITS], 16) != id_:
+                        self._index.gone.add(seq)
+                    elif seq <= floor and check.passes(raw):
+                        found.append(Found.at(seq, score, raw))
+                self._breathe()
         return found
 
 

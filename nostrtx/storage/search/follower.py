@@ -25,7 +25,7 @@ from nostrtx.storage.search.documents import document, within
 from nostrtx.storage.search.index import SearchIndex
 
 #: How many events are read at once.
-_STRIDE: Final = 32
+_STRIDE: Final = 16
 
 #: How often the log is looked at, and a busy writer asked for, in seconds.
 _POLL: Final = 1.0
@@ -132,18 +132,23 @@ class IndexFollower:
         self,
         is_enough: Callable[[], bool],
         show: Callable[[int], object] = lambda seq: None,
-    ) -> None:
+    ) -> bool:
         """
         Read the log to its end, or until ``is_enough`` says so.
 
         Args:
             is_enough: Asked after every stride.
             show: Told the ``seq`` up to which it is read.
+
+        Returns:
+            Whether the end was reached.
         """
+        is_read = False
         while not is_enough():
             started = monotonic()
             log = self._store.events_after(self._position, _STRIDE)
             if not log:
+                is_read = True
                 break
             for seq, raw in log:
                 entry = document(seq, raw)
@@ -157,6 +162,7 @@ class IndexFollower:
             self._breathe(monotonic() - started)
         if not self._pending:
             self._note()
+        return is_read
 
     def commit(self) -> None:
         """Make what was read durable and visible."""

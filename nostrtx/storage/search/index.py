@@ -138,6 +138,12 @@ class SearchIndex:
         )
         return hits[0][0] if hits else 0
 
+    def size(self) -> int:
+        """How many events the committed index has."""
+        self._tantivy.reload()
+        size: int = self._tantivy.searcher().num_docs
+        return size
+
 
 #: Memory for documents that are not committed yet.
 _HEAP_BYTES: Final = 32_000_000

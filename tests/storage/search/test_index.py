@@ -60,9 +60,7 @@ class IndexCase(SynchronousTestCase):
 
     def documents(self, index: SearchIndex) -> int:
         """How many documents the committed index has."""
-        index.last_seq()
-        count: int = index.searcher()[0].num_docs
-        return count
+        return index.size()
 
 
 class DocumentTests(SynchronousTestCase):
@@ -180,7 +178,25 @@ class FollowTests(IndexCase):
         search = Filter(search="note")
         found = finder.best([search], NOW, None, 3)
         self.assertEqual(sorted(found), sorted(note.raw for note in notes[:3]))
-        self.assertEqual(finder.authors([search], [], NOW, None, 0, 3), [ALICE] * 3)
+        counted = finder.authors([search], [], NOW, None, 0, 3)
+        self.assertEqual(counted, ([ALICE] * 3, 3))
+
+    def test_many(self) -> None:
+        """However many match, each is counted once, a part of the log at a time."""
+        index = self.opened()
+        self.save(make_event(content="note"))
+        self.save(
+            *(make_event(content=f"note {n % 2}", created_at=n) for n in range(4500))
+        )
+        self.follow(index)
+        finder = Finder(index, self.store, lambda: None)
+        filters = [Filter(search="note 1"), Filter(search="note"), Filter(search="0")]
+        counted, parts, at = 0, 0, 0
+        while at < 4501:
+            authors, at = finder.authors(filters, [], NOW, None, at, 4501)
+            counted += len(authors)
+            parts += 1
+        self.assertEqual((counted, parts), (4501, 3))
 
     def test_another_event_at_that_place(self) -> None:
         """A hit is only found if the store's event there is the one indexed."""
