@@ -41,11 +41,14 @@ class FilterType(click.ParamType[Filter]):
         if isinstance(value, Filter):
             return value
         try:
-            return parse_filter(loads(value))
+            one = parse_filter(loads(value))
         except NotJSONError:
             self.fail(f"{value!r} is not JSON", param, ctx)
         except Rejected as refusal:
             self.fail(refusal.reason, param, ctx)
+        if one.search is not None:
+            self.fail("unsupported: search, which only the relay does", param, ctx)
+        return one
 
 
 class TimeType(click.ParamType[int]):

@@ -71,7 +71,7 @@ class OptionTests(TestCase):
         """A filter is taken as a client would write it, and refused likewise."""
         convert = FilterType().convert
         self.assertEqual(convert('{"kinds":[1]}', None, None), Filter(kinds=(1,)))
-        for wrong in ("{", '{"kinds":"1"}', '{"foo":1}'):
+        for wrong in ("{", '{"kinds":"1"}', '{"foo":1}', '{"search":"x"}'):
             with self.assertRaises(click.BadParameter):
                 convert(wrong, None, None)
 
