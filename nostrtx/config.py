@@ -402,6 +402,28 @@ class Nip05Settings:
 
 
 @attrs.frozen
+class DiscoverySettings:
+    """
+    ``[discovery]``: the relay's announcement of itself (NIP-66).
+
+    Attributes:
+        announce: Whether there is one; ``relay.url`` must be set.
+        refresh_seconds: How often it is renewed.
+        relay_type: What sort of relay this is, in PascalCase; empty for unsaid.
+        topics: What it is about.
+        languages: Spoken on it, as two-letter codes (ISO 639-1).
+        geohash: Where it stands; empty for unsaid.
+    """
+
+    announce: bool = False
+    refresh_seconds: float = attrs.field(default=3600.0, validator=_at_least(60))
+    relay_type: str = ""
+    topics: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    geohash: str = ""
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -428,6 +450,7 @@ class Settings:
     search: SearchSettings = SearchSettings()
     membership: MembershipSettings = MembershipSettings()
     nip05: Nip05Settings = Nip05Settings()
+    discovery: DiscoverySettings = DiscoverySettings()
     websocket: WebSocketSettings = WebSocketSettings()
     negentropy: NegentropySettings = NegentropySettings()
     log: LogSettings = LogSettings()
@@ -445,7 +468,7 @@ class Settings:
     @property
     def signs(self) -> bool:
         """Whether the relay signs anything, so that it needs a key of its own."""
-        return self.membership.enabled
+        return self.discovery.announce or self.membership.enabled
 
     def _beside_store(self, name: str) -> str | None:
         directory = self.store.directory

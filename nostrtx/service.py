@@ -24,14 +24,17 @@ from twisted.python.failure import Failure
 
 from nostrtx.config import ConfigError, RelaySettings, SearchSettings, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.membership.register import RegisterError
 from nostrtx.relay.own_key import KeyUnusable
+from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.storage.opening import open_store
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
+from nostrtx.web.information import information_of
 from nostrtx.web.site import relay_site
 from nostrtx.web.transport import write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
@@ -278,6 +281,36 @@ def _url_of(port: IListeningPort) -> str:
     return str(address)
 
 
+class AnnouncementService(Service):
+    """
+    The relay's announcement of itself, for as long as it listens.
+
+    Args:
+        relay: Whose announcement it is.
+        reactor: Counts the time.
+        settings: What is told.
+    """
+
+    def __init__(self, relay: Relay, reactor: Any, settings: Settings) -> None:
+        self._announcement = Announcement(
+            relay.own_events,
+            reactor,
+            settings.relay.url,
+            lambda: information_of(settings, relay.own_key.public),
+            settings.discovery,
+        )
+
+    def startService(self) -> None:
+        """Announce the relay."""
+        super().startService()
+        self._announcement.start()
+
+    def stopService(self) -> None:
+        """Announce it no more."""
+        super().stopService()
+        self._announcement.stop()
+
+
 def make_service(settings: Settings, reactor: Any) -> IService:
     """
     The whole relay, not yet started.
@@ -287,8 +320,16 @@ def make_service(settings: Settings, reactor: Any) -> IService:
         reactor: Twisted's reactor; epoll is the fastest.
 
     Raises:
-        ConfigError: The store's URL names no kind of store.
+        ConfigError: The store's URL names no kind of store, or there is no URL under
+            which the relay could be announced.
     """
+    if settings.discovery.announce:
+        try:
+            parse_relay_url(settings.relay.url)
+        except RelayURLError as error:
+            raise ConfigError(
+                f"relay.url: needed for discovery.announce: {error}"
+            ) from None
     urls = RelayURLs(settings.relay)
     try:
         store = open_store(
@@ -317,4 +358,6 @@ def make_service(settings: Settings, reactor: Any) -> IService:
         ListenerService(relay, websockets, reactor, settings, urls),
     ):
         child.setServiceParent(service)
+    if settings.discovery.announce:
+        AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service

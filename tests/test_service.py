@@ -21,6 +21,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.config import (
     ConfigError,
+    DiscoverySettings,
     IngestSettings,
     ListenSettings,
     RelaySettings,
@@ -30,6 +31,7 @@ from nostrtx.config import (
 from nostrtx.interfaces import StoreUnusable
 from nostrtx.relay.relay import Relay
 from nostrtx.service import (
+    AnnouncementService,
     ListenerService,
     RelayService,
     RelayURLs,
@@ -441,6 +443,28 @@ class MakeServiceTests(ListeningTestCase):
         stopped = service.stopService()
         assert isinstance(stopped, Deferred)
         self.assertIsNone(self.successResultOf(stopped))
+
+    def test_announced(self) -> None:
+        """A relay that is to announce itself does so while it runs."""
+        settings = attrs.evolve(
+            self.settings("tcp:7447"),
+            relay=RelaySettings(url="wss://relay.example.com"),
+            discovery=DiscoverySettings(announce=True),
+        )
+        service: Any = make_service(settings, self.reactor)
+        service.privilegedStartService()
+        service.startService()
+        announcing = list(service)[-1]
+        self.assertIsInstance(announcing, AnnouncementService)
+        self.assertTrue(announcing.running)
+        self.successResultOf(service.stopService())
+        self.assertFalse(announcing.running)
+
+    def test_announced_nowhere(self) -> None:
+        """Without its URL a relay cannot be announced, and the settings are wrong."""
+        settings = Settings(discovery=DiscoverySettings(announce=True))
+        fault = self.assertRaises(ConfigError, make_service, settings, self.reactor)
+        self.assertTrue(str(fault).startswith("relay.url: needed"))
 
     def test_unknown_store(self) -> None:
         """A store's URL that names none is a fault of the settings."""

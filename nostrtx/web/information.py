@@ -62,6 +62,7 @@ def _optional_nips(settings: Settings) -> list[int]:
         43: settings.membership.enabled,
         50: settings.search.enabled,
         59: GIFT_WRAP in private,
+        66: settings.discovery.announce,
     }
     return [nip for nip, is_on in switched.items() if is_on]
 

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx import __version__
 from nostrtx.config import (
     AuthSettings,
+    DiscoverySettings,
     LimitSettings,
     MembershipSettings,
     RelaySettings,
@@ -137,6 +138,17 @@ class MembershipTests(SynchronousTestCase):
             self.assertEqual(43 in document["supported_nips"], enabled)
             self.assertEqual(document["limitation"]["restricted_writes"], restricts)
             self.assertEqual(document["self"], "ab" * 32)
+
+
+class AnnouncementTests(SynchronousTestCase):
+    """What a relay that announces itself says."""
+
+    def test_on_and_off(self) -> None:
+        """NIP-66 is claimed where the relay announces itself."""
+        for announce in (False, True):
+            settings = Settings(discovery=DiscoverySettings(announce=announce))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(66 in nips, announce)
 
 
 class WantsInformationTests(SynchronousTestCase):

@@ -1,0 +1,79 @@
+# -*- test-case-name: tests.relay.test_announcement -*-
+"""The relay's announcement of itself, renewed now and then (NIP-66)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from nostrtx.config import DiscoverySettings
+from nostrtx.nostr.discovery import RELAY_DISCOVERY, discovery_tags
+from nostrtx.nostr.json import dumps
+from nostrtx.relay.own_events import Draft, OwnEvents
+from nostrtx.relay.tasks import BackgroundTasks
+
+
+class Announcement:
+    """
+    Tells those who look for relays about this one.
+
+    Args:
+        own: Publishes for the relay.
+        clock: Wall-clock time.
+        url: Where clients find the relay.
+        information: Its information document of the moment.
+        settings: What else is told, and how often.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        own: OwnEvents,
+        clock: IReactorTime,
+        url: str,
+        information: Callable[[], Mapping[str, Any]],
+        settings: DiscoverySettings,
+    ) -> None:
+        self._own = own
+        self._clock = clock
+        self._url = url
+        self._information = information
+        self._settings = settings
+        self._tasks = BackgroundTasks()
+
+    def start(self) -> None:
+        """Announce the relay now, and again every so often."""
+        self._tasks.start(self._run(), "Announcing the relay")
+
+    def stop(self) -> None:
+        """Announce no more."""
+        self._tasks.cancel_all()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._own.publish([self._draft()])
+            except CancelledError:
+                raise
+            except Exception:
+                self._log.failure("The relay could not be announced.")
+            await deferLater(self._clock, self._settings.refresh_seconds)
+
+    def _draft(self) -> Draft:
+        information = self._information()
+        settings = self._settings
+        tags = discovery_tags(
+            self._url,
+            information,
+            relay_type=settings.relay_type,
+            topics=settings.topics,
+            languages=settings.languages,
+            geohash=settings.geohash,
+        )
+        return Draft(RELAY_DISCOVERY, tags, dumps(information).decode())

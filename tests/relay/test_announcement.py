@@ -1,0 +1,90 @@
+"""Tests for :mod:`nostrtx.relay.announcement`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.config import DiscoverySettings
+from nostrtx.interfaces import StoreError
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.json import loads
+from nostrtx.relay.announcement import Announcement
+from nostrtx.relay.own_events import OwnEvents
+from nostrtx.relay.own_key import OwnKey
+from tests.relay.fakes import HeldStore
+from tests.storage.events import NOW
+
+
+class AnnouncementTests(SynchronousTestCase):
+    """The relay tells about itself."""
+
+    def setUp(self) -> None:
+        """A relay that announces itself every hour."""
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.store = HeldStore()
+        key = OwnKey(None, lambda count: (7).to_bytes(count, "big"))
+        key.load()
+        self.delivered: list[Event] = []
+        own = OwnEvents(
+            key,
+            self.store,
+            self.clock,
+            lambda event, seq, now: self.delivered.append(event),
+        )
+        self.information: dict[str, Any] = {
+            "name": "x",
+            "supported_nips": [1],
+            "limitation": {"auth_required": False},
+        }
+        self.announcement = Announcement(
+            own,
+            self.clock,
+            "wss://relay.example.com",
+            lambda: self.information,
+            DiscoverySettings(announce=True, refresh_seconds=3600, topics=("cats",)),
+        )
+        self.addCleanup(self.announcement.stop)
+
+    def test_at_the_start(self) -> None:
+        """It is stored and delivered at once, with the information document."""
+        self.announcement.start()
+        (event,) = self.delivered
+        self.assertTrue(self.store.holds(event))
+        self.assertEqual((event.kind, event.created_at), (30166, NOW))
+        self.assertIn(["d", "wss://relay.example.com/"], event.tags)
+        self.assertIn(["t", "cats"], event.tags)
+        members: Any = loads(event.raw)
+        self.assertEqual(loads(members["content"]), self.information)
+
+    def test_renewed(self) -> None:
+        """It is renewed every so often, and tells what holds by then."""
+        self.announcement.start()
+        self.information["limitation"] = {"auth_required": True}
+        self.clock.advance(3599)
+        self.assertEqual(len(self.delivered), 1)
+        self.clock.advance(1)
+        before, after = self.delivered
+        self.assertIn(["R", "!auth"], before.tags)
+        self.assertIn(["R", "auth"], after.tags)
+        self.assertFalse(self.store.holds(before))
+
+    def test_store_fails(self) -> None:
+        """If it cannot be stored that is logged, and tried again the next time."""
+        self.store.save_error = StoreError("full")
+        self.announcement.start()
+        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
+        self.store.save_error = None
+        self.clock.advance(3600)
+        self.assertEqual(len(self.delivered), 1)
+
+    def test_stop(self) -> None:
+        """After the stop there is no more of it."""
+        self.announcement.start()
+        self.announcement.stop()
+        self.clock.advance(10_000)
+        self.assertEqual(len(self.delivered), 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
