@@ -10,7 +10,7 @@ stopped, over duplicates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import IO, Any, Final
 
@@ -103,6 +103,7 @@ class Import:
         clock: Wall-clock time.
         settings: Limits and batch size.
         verify: Whether signatures are checked.
+        check: Raises :class:`Rejected` for events that are not to be taken.
 
     Attributes:
         summary: What became of the lines so far.
@@ -116,12 +117,14 @@ class Import:
         clock: Any,
         settings: Settings,
         verify: bool,
+        check: Callable[[Event], None] | None = None,
     ) -> None:
+        self._check = check
         self.summary = Summary()
         self._clock = clock
         self._limits = settings.limits
         self._on_the_way = 0
-        self._fewer: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
         self.signatures: SignatureChecks[Line] = SignatureChecks(
             turns, self._on_checked
         )
@@ -134,9 +137,22 @@ class Import:
         """Take one line in; it may be blank."""
         if not line.strip():
             return
+        try:
+            # A strict decoder first: the JSON parser would let half characters pass.
+            members = loads(line.decode())
+        except (NotJSONError, UnicodeDecodeError):
+            self.summary.lines += 1
+            self.summary.refused["invalid: not JSON"] += 1
+            return
+        self.take_members(members)
+
+    def take_members(self, members: object) -> None:
+        """Take in what should be an event, a decoded JSON value."""
         self.summary.lines += 1
         try:
-            event = _event(line, self._limits, self._clock.seconds())
+            event = _event(members, self._limits, self._clock.seconds())
+            if self._check is not None:
+                self._check(event)
         except Rejected as refusal:
             self.summary.refused[refusal.reason] += 1
             return
@@ -145,14 +161,15 @@ class Import:
 
     async def wait_until_at_most(self, lines: int) -> None:
         """
-        Wait until no more than ``lines`` are on their way.
+        Wait until no more than ``lines`` are on their way; any number may wait.
 
         Raises:
             click.ClickException: The store failed; nothing more will be saved.
         """
         while self._on_the_way > lines:
-            self._fewer = Deferred()
-            await self._fewer
+            fewer: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(fewer)
+            await fewer
         if self.summary.failure:
             raise click.ClickException(self.summary.failure)
 
@@ -177,23 +194,18 @@ class Import:
 
     def _arrived(self, lines: int) -> None:
         self._on_the_way -= lines
-        waiting, self._fewer = self._fewer, None
-        if waiting is not None:
-            waiting.callback(None)
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
 
 
-def _event(line: bytes, limits: LimitSettings, now: float) -> Event:
+def _event(members: object, limits: LimitSettings, now: float) -> Event:
     """
-    The event on a line, if it may be stored.
+    The event that a JSON value describes, if it may be stored.
 
     Raises:
         Rejected: It may not.
     """
-    try:
-        # A strict decoder first: the JSON parser would let half characters pass.
-        members = loads(line.decode())
-    except (NotJSONError, UnicodeDecodeError):
-        raise invalid("not JSON") from None
     event = parse_event(members)
     if is_ephemeral(event.kind):
         raise invalid("ephemeral events are not stored")

@@ -10,6 +10,7 @@ from nostrtx.cli.exporting import export_command
 from nostrtx.cli.importing import import_command
 from nostrtx.cli.membership import invite_command, members_command, roles_command
 from nostrtx.cli.reindexing import reindex_command
+from nostrtx.cli.syncing import sync_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,6 +27,7 @@ def main() -> None:
 main.add_command(import_command)
 main.add_command(export_command)
 main.add_command(reindex_command)
+main.add_command(sync_command)
 main.add_command(invite_command)
 main.add_command(members_command)
 main.add_command(roles_command)

@@ -14,6 +14,8 @@ from nostrtx.cli.importing import Import, _chunks, _size
 from nostrtx.cli.main import main
 from nostrtx.config import Settings
 from nostrtx.interfaces import SaveOutcome
+from nostrtx.nostr.errors import invalid
+from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
@@ -107,14 +109,41 @@ class ImportTests(SynchronousTestCase):
         self.assertEqual(job.summary.outcomes[SaveOutcome.STORED], 1)
         self.assertEqual(job.summary.refused.total(), 1)
 
+    def test_check(self) -> None:
+        """What a check refuses is counted under its reason and not stored."""
+
+        def check(event: Event) -> None:
+            if event.kind == 7:
+                raise invalid("no reactions here")
+
+        job = Import(
+            self.store,
+            ScheduledTurns(self.clock),
+            self.clock,
+            Settings(),
+            True,
+            check,
+        )
+        self.run_lines(
+            job,
+            signed_event(created_at=NOW).raw,
+            signed_event(created_at=NOW, kind=7).raw,
+        )
+        self.assertEqual(dict(job.summary.refused), {"invalid: no reactions here": 1})
+        self.assertEqual(self.stored(), 1)
+
     def test_waits_for_what_is_on_the_way(self) -> None:
         """An import is over only when everything it took has been answered for."""
         job = self.job()
         job.take(signed_event(created_at=NOW).raw)
-        waiting = Deferred.fromCoroutine(job.wait_until_at_most(0))
-        self.assertNoResult(waiting)
+        waiting = [
+            Deferred.fromCoroutine(job.wait_until_at_most(0)) for _ in range(3)
+        ]
+        for one in waiting:
+            self.assertNoResult(one)
         self.clock.pump([0.0] * 10)
-        self.successResultOf(waiting)
+        for one in waiting:
+            self.successResultOf(one)
         self.assertEqual(self.stored(), 1)
 
 

@@ -1,0 +1,115 @@
+# -*- test-case-name: tests.sync.test_synchronization -*-
+"""
+What either side holds that the other lacks, by reconciliation (NIP-77).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+from twisted.internet.task import deferLater
+
+from nostrtx.nostr.errors import Rejected
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.negentropy.reconciliation import Initiator, Reconciled
+from nostrtx.nostr.negentropy.snapshot import Snapshot
+from nostrtx.sync.conversation import Conversation, RelayTrouble
+
+#: A relay that has not come to an end after so many messages never will: ids of
+#: millions of events fit in these.
+_MAX_ROUNDS: Final = 100_000
+
+#: How long an answer is worked on in one turn of the reactor, in seconds.
+_SLICE_SECONDS: Final = 0.02
+
+
+@attrs.define
+class Differences:
+    """
+    What was found out.
+
+    Attributes:
+        have: Ids of what only our side holds.
+        need: Ids of what only the other side holds, if it says the truth.
+    """
+
+    have: set[bytes] = attrs.field(factory=set)
+    need: set[bytes] = attrs.field(factory=set)
+
+
+async def reconcile(
+    conversation: Conversation,
+    filter_: Filter,
+    held: Snapshot,
+    frame_bytes: int,
+    clock: Any,
+    progress: Callable[[Differences], None],
+) -> Differences:
+    """
+    Find out what either side lacks of what matches ``filter_``.
+
+    Args:
+        conversation: With the relay.
+        filter_: What to compare.
+        held: What our side holds of it.
+        frame_bytes: The longest message to send, before it is hexadecimal.
+        clock: The reactor.
+        progress: Called after each message with what is known by then.
+
+    Raises:
+        RelayTrouble: The relay does not do its part.
+    """
+    found = Differences()
+    initiator = Initiator(held, frame_bytes)
+    name, answer = await conversation.open_reconciliation(
+        filter_members(filter_), initiator.initiate()
+    )
+    try:
+        for _ in range(_MAX_ROUNDS):
+            try:
+                reconciled = await _worked_out(initiator, answer, clock)
+            except Rejected as refusal:
+                raise RelayTrouble(f"the relay's answer: {refusal.message}") from None
+            found.have.update(reconciled.have)
+            found.need.update(reconciled.need)
+            progress(found)
+            if reconciled.message is None:
+                return found
+            answer = await conversation.reconcile(name, reconciled.message)
+        raise RelayTrouble("the relay never comes to an end of reconciling")
+    finally:
+        conversation.close_reconciliation(name)
+
+
+async def _worked_out(initiator: Initiator, answer: bytes, clock: Any) -> Reconciled:
+    steps = initiator.reconcile_in_steps(answer)
+    until = clock.seconds() + _SLICE_SECONDS
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            reconciled: Reconciled = finished.value
+            return reconciled
+        if clock.seconds() >= until:
+            await deferLater(clock, 0)
+            until = clock.seconds() + _SLICE_SECONDS
+
+
+def filter_members(filter_: Filter) -> dict[str, object]:
+    """The JSON object that describes ``filter_`` (NIP-01)."""
+    members: dict[str, object] = {}
+    if filter_.ids is not None:
+        members["ids"] = [id_.hex() for id_ in filter_.ids]
+    if filter_.authors is not None:
+        members["authors"] = [author.hex() for author in filter_.authors]
+    if filter_.kinds is not None:
+        members["kinds"] = list(filter_.kinds)
+    for letter, values in filter_.tags:
+        members[f"#{letter}"] = list(values)
+    for name in ("since", "until", "limit"):
+        value = getattr(filter_, name)
+        if value is not None:
+            members[name] = value
+    return members

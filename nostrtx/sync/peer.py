@@ -1,0 +1,91 @@
+# -*- test-case-name: tests.sync.test_peer -*-
+"""
+What another relay says of itself (NIP-11), as far as it matters to a client.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.web.client import Agent, BrowserLikeRedirectAgent, readBody
+from twisted.web.http_headers import Headers
+
+from nostrtx.nostr.json import NotJSONError, loads
+from nostrtx.nostr.relay_url import RelayURL
+
+#: How long the document may take, in seconds.
+_SECONDS: Final = 10
+
+#: What a relay surely takes that says nothing: strfry's default is twice that.
+_MESSAGE_BYTES: Final = 65_536
+
+_LIMIT: Final = 500
+_SUBSCRIPTIONS: Final = 4
+
+
+@attrs.frozen
+class Peer:
+    """
+    The limits of a relay.
+
+    Attributes:
+        max_message_bytes: Its longest message from a client.
+        max_limit: Most stored events for one filter.
+        max_subscriptions: Open subscriptions per connection.
+    """
+
+    max_message_bytes: int = _MESSAGE_BYTES
+    max_limit: int = _LIMIT
+    max_subscriptions: int = _SUBSCRIPTIONS
+
+    @property
+    def frame_bytes(self) -> int:
+        """The longest Negentropy message that fits, before it is hexadecimal."""
+        return max(4096, min(250_000, (self.max_message_bytes - 200) // 2))
+
+    @property
+    def ids_at_once(self) -> int:
+        """How many events to ask for by id in one REQ."""
+        by_length = (self.max_message_bytes - 200) // 67
+        return max(1, min(500, self.max_limit, by_length))
+
+
+def peer_of(document: object) -> Peer:
+    """The limits that an information document states; careful ones for the rest."""
+    limitation = document.get("limitation") if type(document) is dict else None
+    if type(limitation) is not dict:
+        return Peer()
+
+    def stated(name: str, default: int) -> int:
+        value = limitation.get(name)
+        return value if type(value) is int and value > 0 else default
+
+    return Peer(
+        stated("max_message_length", _MESSAGE_BYTES),
+        stated("max_limit", _LIMIT),
+        stated("max_subscriptions", _SUBSCRIPTIONS),
+    )
+
+
+async def ask(url: RelayURL, reactor: Any) -> Peer:
+    """What the relay at ``url`` states; careful limits if it states nothing."""
+    scheme = "https" if url.secure else "http"
+    address = scheme + str(url)[str(url).index(":") :]
+    agent = BrowserLikeRedirectAgent(Agent(reactor, connectTimeout=_SECONDS))
+    headers = Headers({"Accept": ["application/nostr+json"]})
+
+    async def document() -> bytes:
+        response = await agent.request(b"GET", address.encode(), headers)
+        body: bytes = await readBody(response)
+        return body
+
+    try:
+        asking = Deferred.fromCoroutine(document())
+        return peer_of(loads(await asking.addTimeout(_SECONDS, reactor)))
+    except NotJSONError:
+        return Peer()
+    except Exception:
+        # Many relays serve no document; the connection itself shows what is wrong.
+        return Peer()
