@@ -107,6 +107,18 @@ def _hex_key(value: str) -> str:
     return value
 
 
+def _keys(_: object, __: object, value: tuple[str, ...]) -> None:
+    for key in value:
+        _empty_or_key(_, __, key)
+        if not key:
+            raise ValueError("must not hold an empty string")
+
+
+def _hex_keys(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys in hexadecimal; what is none is left for the validator."""
+    return tuple(map(_hex_key, value))
+
+
 @attrs.frozen
 class RelaySettings:
     """
@@ -289,6 +301,19 @@ class AuthSettings:
 
 
 @attrs.frozen
+class WebSocketSettings:
+    """
+    ``[websocket]``: how messages travel.
+
+    Attributes:
+        compression: Whether a client that offers permessage-deflate may send
+            compressed messages, and gets live events compressed.
+    """
+
+    compression: bool = True
+
+
+@attrs.frozen
 class SearchSettings:
     """
     ``[search]``: finding events by words (NIP-50).
@@ -329,16 +354,34 @@ class MembershipSettings:
 
 
 @attrs.frozen
-class WebSocketSettings:
+class GroupSettings:
     """
-    ``[websocket]``: how messages travel.
+    ``[groups]``: groups that live on this relay (NIP-29).
 
     Attributes:
-        compression: Whether a client that offers permessage-deflate may send
-            compressed messages, and gets live events compressed.
+        enabled: Whether there are any.
+        create: Who may make one: ``anyone``, or ``listed`` for ``creators`` and the
+            operator.
+        creators: Public keys, 64 hexadecimal digits each or npub (NIP-19).
+        unknown: What becomes of an event for a group that does not exist:
+            ``refuse`` or ``accept``.
+        late_hours: How old an event may be when it comes to its group; 0 for any age.
+        min_references: How many earlier events of the group an event must refer to,
+            if there are so many.
+        invite_once: Whether an invite code lets in one only.
+        invite_days: How long an invite code is good; 0 for ever.
     """
 
-    compression: bool = True
+    enabled: bool = False
+    create: str = attrs.field(default="anyone", validator=_one_of("anyone", "listed"))
+    creators: tuple[str, ...] = attrs.field(
+        default=(), converter=_hex_keys, validator=_keys
+    )
+    unknown: str = attrs.field(default="refuse", validator=_one_of("refuse", "accept"))
+    late_hours: int = attrs.field(default=3, validator=_at_least(0))
+    min_references: int = attrs.field(default=0, validator=_at_least(0, 50))
+    invite_once: bool = True
+    invite_days: int = attrs.field(default=7, validator=_at_least(0))
 
 
 @attrs.frozen
@@ -447,11 +490,12 @@ class Settings:
     timing: TimingSettings = TimingSettings()
     ingest: IngestSettings = IngestSettings()
     auth: AuthSettings = AuthSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     search: SearchSettings = SearchSettings()
     membership: MembershipSettings = MembershipSettings()
     nip05: Nip05Settings = Nip05Settings()
     discovery: DiscoverySettings = DiscoverySettings()
-    websocket: WebSocketSettings = WebSocketSettings()
+    groups: GroupSettings = GroupSettings()
     negentropy: NegentropySettings = NegentropySettings()
     log: LogSettings = LogSettings()
 
@@ -468,7 +512,7 @@ class Settings:
     @property
     def signs(self) -> bool:
         """Whether the relay signs anything, so that it needs a key of its own."""
-        return self.discovery.announce or self.membership.enabled
+        return self.discovery.announce or self.membership.enabled or self.groups.enabled
 
     def _beside_store(self, name: str) -> str | None:
         directory = self.store.directory

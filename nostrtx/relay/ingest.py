@@ -9,7 +9,7 @@ only once the event is durable (ephemeral ones: once they were delivered).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -177,6 +177,11 @@ class Ingest:
             return
         self._pending += 1
         self.signatures.add(Submission(event, client, auth))
+
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Take note that events are gone: a later copy is no duplicate."""
+        for id_ in ids:
+            self._recent.discard(id_)
 
     def drain(self) -> Deferred[None]:
         """Refuse further events; fires when all that are under way are answered."""

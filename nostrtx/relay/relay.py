@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,8 @@ from nostrtx.relay.admission import Admissions
 from nostrtx.relay.counting import Counting
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.fan_out import FanOut
+from nostrtx.relay.groups.access import GroupAccess
+from nostrtx.relay.groups.groups import Groups
 from nostrtx.relay.identification.lookup import domain_lookup
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.ingest import Ingest
@@ -75,7 +77,8 @@ class Relay:
         self._settings = settings
         membership = settings.membership
         access = Access(membership) if membership.enabled else None
-        visibility = Visibility(settings.auth.private_kinds, access)
+        groups = GroupAccess() if settings.groups.enabled else None
+        visibility = Visibility(settings.auth.private_kinds, access, groups)
         self._fan_out = FanOut(visibility, self.statistics)
         self.own_key = OwnKey(settings.key_file, random_bytes)
         self.own_events = OwnEvents(self.own_key, store, clock, self._fan_out.deliver)
@@ -94,6 +97,14 @@ class Relay:
             self._identifiers = IdentifierPolicy(store, clock, settings.nip05, deliver)
             rules.append(self._identifiers)
             deliver = self._identifiers.deliver
+        self._groups: Groups | None = None
+        if groups is not None:
+            # Last, for what changes a group goes no further.
+            self._groups = Groups(
+                groups, self.own_events, store, clock, settings, deliver, self._forget
+            )
+            rules.append(self._groups.admission)
+            deliver = self._groups.deliver
         self._register: Register | None = None
         self._ingest = Ingest(
             store,
@@ -158,6 +169,8 @@ class Relay:
             self._register = Register(self._settings.membership_file or ":memory:")
             in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
             self._membership.start(self._register, in_thread)
+        if self._groups is not None:
+            self._groups.start()
         self._ingest.signatures.start(reactor, verifier_processes)
         self._sweep.start(self._settings.timing.expiry_sweep_seconds)
 
@@ -177,13 +190,18 @@ class Relay:
     def stop(self) -> None:
         """End the verifier processes and what still runs."""
         self._queries.stop()
-        self._reconciliations.stop()
         self._counting.stop()
+        self._reconciliations.stop()
         self._ingest.stop()
         if self._identifiers is not None:
             self._identifiers.stop()
         if self._membership is not None:
             self._membership.stop()
+        if self._groups is not None:
+            self._groups.stop()
         if self._register is not None:
             self._register.close()
         self._ingest.signatures.stop()
+
+    def _forget(self, ids: Iterable[bytes]) -> None:
+        self._ingest.forget(ids)

@@ -24,6 +24,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
 from nostrtx.nostr.protection import check_protection, is_protected
 from nostrtx.nostr.relay_messages import auth, notice, ok
+from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.visibility import Visibility
 
@@ -152,6 +153,8 @@ class SessionAuth:
         visibility = rules.visibility
         if rules.access is not None and not rules.access.may_ask(filters, self.pubkeys):
             raise self._members_only()
+        if visibility.groups is not None:
+            self._check_groups(visibility.groups, filters)
         if not self.pubkeys:
             if rules.must_read and not self._asks_only_open(filters):
                 raise self._required("to read here")
@@ -165,6 +168,14 @@ class SessionAuth:
             raise Rejected(
                 ReasonPrefix.RESTRICTED, "private events go to their parties only"
             )
+
+    def _check_groups(self, groups: GroupAccess, filters: Sequence[Filter]) -> None:
+        if groups.asks_only_closed(filters, self.pubkeys):
+            if not self.pubkeys:
+                raise self._required("this group is for its members")
+            raise Rejected(ReasonPrefix.RESTRICTED, "this group is for its members")
+        if not self.pubkeys and groups.names_groups(filters):
+            self.challenge()
 
     def _may_write(self, kind: int) -> bool:
         rules = self._rules

@@ -4,8 +4,9 @@ Who may read an event: the one predicate that every way out asks.
 
 Private events go to their parties only, once these have proved who they are
 (NIP-42): direct messages to author and recipients (NIP-04), gift wraps to their
-recipients (NIP-59). It holds for stored events, live ones, counts, reconciliation
-and search alike, and for each event at the moment it would be sent.
+recipients (NIP-59), and what is in private groups to their members (NIP-29). It
+holds for stored events, live ones, counts, reconciliation and search alike, and for
+each event at the moment it would be sent.
 
 Deleted and superseded events are not in the store, and the store leaves out what
 has expired by the time of a query.
@@ -21,6 +22,7 @@ from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import GIFT_WRAPS, NEVER_SERVED
+from nostrtx.relay.groups.access import GroupAccess, kind_of
 from nostrtx.relay.membership.access import Access
 
 
@@ -32,11 +34,19 @@ class Visibility:
         private_kinds: Kinds that only the author and those named in ``p`` tags may
             read.
         access: Says who is a member, if only members may read.
+        groups: Says who may read what is in groups, if there are any.
+
+    Attributes:
+        groups: As above.
     """
 
     def __init__(
-        self, private_kinds: Iterable[int], access: Access | None = None
+        self,
+        private_kinds: Iterable[int],
+        access: Access | None = None,
+        groups: GroupAccess | None = None,
     ) -> None:
+        self.groups = groups
         self.private_kinds = frozenset(private_kinds)
         self._access = access if access is not None and access.guards_reading else None
 
@@ -57,14 +67,22 @@ class Visibility:
             return False
         if self._access is not None and not self._access.may_read(kind, readers):
             return False
+        if self.groups is not None and not self.groups.may_read(event, readers):
+            return False
         return kind not in self.private_kinds or _is_party(event, readers)
 
     def is_restricted(self, event: Event) -> bool:
         """Whether :meth:`may_read` depends on the reader."""
-        return event.kind in self.private_kinds or self._access is not None
+        return (
+            event.kind in self.private_kinds
+            or self._access is not None
+            or (self.groups is not None and not self.groups.may_read(event, ()))
+        )
 
     def screen(self, readers: Collection[bytes]) -> IScreen | None:
         """What a store is to hide from a client that owns the keys ``readers``."""
+        if self.groups is not None:
+            return GroupScreen(self.private_kinds, self.groups, readers)
         if not self.private_kinds:
             return None
         return Screen(self.private_kinds, readers)
@@ -117,6 +135,32 @@ class Screen:
     def may_read(self, raw: bytes) -> bool:
         """Whether one of the readers is a party to the event."""
         return _is_party(stored_event(raw), self._readers)
+
+
+@implementer(IScreen)
+class GroupScreen:
+    """Hides what is in private groups, too, from whoever is no member just then."""
+
+    __slots__ = ("_groups", "_private", "_readers", "hides_all", "kinds")
+
+    def __init__(
+        self, private: frozenset[int], groups: GroupAccess, readers: Collection[bytes]
+    ) -> None:
+        secretive = groups.secretive_kinds()
+        self.kinds = None if secretive is None else private | secretive
+        self.hides_all = False
+        self._private = private
+        self._groups = groups
+        self._readers = readers
+
+    def may_read(self, raw: bytes) -> bool:
+        """Whether the readers may see the event."""
+        if kind_of(raw) in self._private:
+            event = stored_event(raw)
+            return _is_party(event, self._readers) and self._groups.may_read(
+                event, self._readers
+            )
+        return self._groups.may_read_raw(raw, self._readers)
 
 
 def _is_party(event: Event, readers: Collection[bytes]) -> bool:

@@ -59,6 +59,7 @@ def _optional_nips(settings: Settings) -> list[int]:
         4: PRIVATE_MESSAGE in private,
         13: settings.limits.min_pow_difficulty > 0,
         17: GIFT_WRAP in private,
+        29: settings.groups.enabled,
         43: settings.membership.enabled,
         50: settings.search.enabled,
         59: GIFT_WRAP in private,

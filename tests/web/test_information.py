@@ -10,6 +10,7 @@ from nostrtx import __version__
 from nostrtx.config import (
     AuthSettings,
     DiscoverySettings,
+    GroupSettings,
     LimitSettings,
     MembershipSettings,
     RelaySettings,
@@ -117,6 +118,14 @@ class ConditionsTests(SynchronousTestCase):
 
 class MembershipTests(SynchronousTestCase):
     """What a relay with members, or with search, says."""
+
+    def test_groups(self) -> None:
+        """NIP-29 is claimed where there are groups; they need a key."""
+        for enabled in (True, False):
+            settings = Settings(groups=GroupSettings(enabled=enabled))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(29 in nips, enabled)
+            self.assertEqual(settings.signs, enabled)
 
     def test_search(self) -> None:
         """NIP-50 is claimed where search is on."""

@@ -1,0 +1,1 @@
+"""Groups that live on this relay: who writes, who reads, who decides (NIP-29)."""

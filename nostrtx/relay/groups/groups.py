@@ -1,0 +1,94 @@
+# -*- test-case-name: tests.relay.groups.test_history -*-
+"""All that a relay with groups has for them, put together (NIP-29)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twisted.internet.interfaces import IReactorTime
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import IAdmission, IEventStore
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.groups import group_ids
+from nostrtx.relay.groups.access import GroupAccess, is_in_group
+from nostrtx.relay.groups.admission import GroupAdmission
+from nostrtx.relay.groups.archive import Archive
+from nostrtx.relay.groups.ledger import GroupLedger
+from nostrtx.relay.groups.office import GroupOffice
+from nostrtx.relay.own_events import OwnEvents
+from nostrtx.relay.tasks import BackgroundTasks
+
+
+class Groups:
+    """
+    The groups of a relay.
+
+    Args:
+        access: Says who reads; learns of all changes.
+        own: Signs for the relay.
+        store: Where events are kept.
+        clock: Wall-clock time.
+        settings: The operator's rules.
+        deliver: Called with each new event, its ``seq`` and the time.
+        forget: Called with the ids of events that are removed.
+
+    Attributes:
+        admission: The rule for what comes in.
+    """
+
+    def __init__(
+        self,
+        access: GroupAccess,
+        own: OwnEvents,
+        store: IEventStore,
+        clock: IReactorTime,
+        settings: Settings,
+        deliver: Callable[[Event, int, float], None],
+        forget: Callable[[Iterable[bytes]], None],
+    ) -> None:
+        self._access = access
+        self._deliver = deliver
+        self._archive = Archive(store, clock)
+        self._tasks = BackgroundTasks()
+        self._ledger = GroupLedger(
+            access, own, store, self._archive, clock, self.deliver, forget
+        )
+        self._office = GroupOffice(
+            access,
+            self._ledger,
+            self._archive,
+            own,
+            clock,
+            settings.groups,
+            _creators(settings),
+        )
+        self.admission: IAdmission = GroupAdmission(
+            access, self._office, self._archive, clock, settings.groups
+        )
+
+    def start(self) -> None:
+        """Find the groups in the store, which is open; the relay's key is loaded."""
+        self._tasks.start(self._office.load(), "Reading the groups")
+
+    def stop(self) -> None:
+        """Do no more in the background."""
+        self._tasks.cancel_all()
+        self._ledger.stop()
+
+    def deliver(self, event: Event, seq: int, now: float) -> None:
+        """Take note of a new event, and deliver it."""
+        if seq and is_in_group(event):
+            self._archive.note(event)
+            for id_ in group_ids(event.tags) & self._access.deleted:
+                # It was on its way when the group was deleted.
+                self._ledger.clear(id_)
+        self._deliver(event, seq, now)
+
+
+def _creators(settings: Settings) -> frozenset[bytes] | None:
+    """Who may make groups; None for anybody."""
+    if settings.groups.create == "anyone":
+        return None
+    keys = (*settings.groups.creators, settings.relay.pubkey)
+    return frozenset(bytes.fromhex(key) for key in keys if key)

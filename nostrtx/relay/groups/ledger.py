@@ -1,0 +1,226 @@
+# -*- test-case-name: tests.relay.groups.test_moderation -*-
+"""
+What the relay says of its groups: written with each change, read at the start.
+
+Only the relay can sign it, and nobody else can delete it, so that is what groups are
+made of again. Whoever follows the moderation events comes to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from nostrtx.interfaces import IEventStore, SaveOutcome
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.event import Event, d_value
+from nostrtx.nostr.group_state import Group, recorded, records
+from nostrtx.nostr.groups import GROUP_METADATA, GROUP_PINS, RELAY_SIGNED, group_ids
+from nostrtx.nostr.kinds import DELETION_REQUEST
+from nostrtx.relay.groups.access import GroupAccess
+from nostrtx.relay.groups.archive import Archive
+from nostrtx.relay.own_events import Draft, OwnEvents
+from nostrtx.relay.tasks import BackgroundTasks
+
+#: How many events of a deleted group are removed in one transaction.
+_CLEARED_AT_ONCE: Final = 500
+
+
+class GroupLedger:
+    """
+    The groups in the store.
+
+    Args:
+        access: Learns what groups there are.
+        own: Signs for the relay.
+        store: Where events are kept.
+        archive: Looks things up there.
+        clock: Wall-clock time.
+        deliver: Called with each new event, its ``seq`` and the time, after the
+            commit.
+        forget: Called with the ids of events that are removed.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        access: GroupAccess,
+        own: OwnEvents,
+        store: IEventStore,
+        archive: Archive,
+        clock: IReactorTime,
+        deliver: Callable[[Event, int, float], None],
+        forget: Callable[[Iterable[bytes]], None],
+    ) -> None:
+        self._access = access
+        self._own = own
+        self._store = store
+        self._archive = archive
+        self._clock = clock
+        self._deliver = deliver
+        self._forget = forget
+        self._dated: dict[tuple[str, int], int] = {}
+        self._tasks = BackgroundTasks()
+
+    async def load(self) -> None:
+        """
+        Find all groups again, and finish what was left of deleted ones.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        access = self._access
+        for event in await self._own.stored(DELETION_REQUEST):
+            if _is_epitaph(event):
+                access.deleted |= group_ids(event.tags)
+        tags_of: dict[str, dict[int, Sequence[Sequence[str]]]] = {}
+        for kind in sorted(RELAY_SIGNED):
+            for event in await self._own.stored(kind):
+                id_ = d_value(event.tags)
+                tags_of.setdefault(id_, {})[kind] = event.tags
+                self._dated[id_, kind] = event.created_at
+        for id_, tags in tags_of.items():
+            if GROUP_METADATA in tags and id_ not in access.deleted:
+                access.groups[id_] = recorded(id_, tags)
+        for id_ in sorted(access.deleted):
+            self.clear(id_)
+
+    async def save(
+        self,
+        event: Event,
+        before: Group | None,
+        after: Group,
+        said: Iterable[Draft] = (),
+    ) -> None:
+        """
+        Save a change with what the relay says to it, and deliver all of it.
+
+        Args:
+            event: What changes the group.
+            before: The group until now; None if there was none.
+            after: The group from now on.
+            said: What else the relay says, each dated now or later.
+
+        Raises:
+            Rejected: ``blocked:``; the event may not be saved, and nothing changed.
+            StoreError: Nothing was saved.
+        """
+        now = int(self._clock.seconds())
+        issued = [self._own.sign(one, max(now, one.not_before)) for one in said]
+        told = self._records(before, after, now)
+        results = await self._store.save_events([event, *issued, *told])
+        outcome = results[0].outcome
+        if outcome is not SaveOutcome.STORED:
+            await self._undo(before, after, issued, now)
+            raise Rejected(ReasonPrefix.BLOCKED, f"the event is {outcome.value}")
+        for one in told:
+            self._dated[after.id, one.kind] = one.created_at
+        self._access.groups[after.id] = after
+        self._pass_on([event, *issued, *told], [result.seq for result in results])
+
+    async def remove(self, id_: str, ids: Sequence[bytes]) -> int:
+        """
+        Remove events from a group for good; how many were there.
+
+        Raises:
+            StoreError: Nothing was removed.
+        """
+        removed = await self._store.remove_events(ids)
+        self._archive.forget(id_, ids)
+        self._forget(ids)
+        return removed
+
+    async def bury(self, event: Event, group: Group) -> None:
+        """
+        Delete a group, of which ``event`` says so, for good.
+
+        All that remains is the relay's own deletion request, which nobody sees.
+
+        Raises:
+            StoreError: Nothing was changed.
+        """
+        id_ = group.id
+        access = self._access
+        dates = [self._dated.get((id_, kind), 0) for kind in RELAY_SIGNED]
+        now = max(int(self._clock.seconds()), *dates)
+        pubkey = self._own.pubkey.hex()
+        addresses = [["a", f"{kind}:{pubkey}:{id_}"] for kind in sorted(RELAY_SIGNED)]
+        epitaph = self._own.sign(
+            Draft(DELETION_REQUEST, [["h", id_], *addresses], "the group is deleted"),
+            now,
+        )
+        (result,) = await self._store.save_events([epitaph])
+        # As long as members are known, they are told.
+        self._deliver(event, 0, self._clock.seconds())
+        self._deliver(epitaph, result.seq, self._clock.seconds())
+        access.deleted.add(id_)
+        del access.groups[id_]
+        self._archive.forget_group(id_)
+        self.clear(id_)
+
+    def clear(self, id_: str) -> None:
+        """Remove what is left of a deleted group; until then, nobody sees it."""
+        self._access.clearing.add(id_)
+        self._tasks.start(self._clear_away(id_), "Clearing a deleted group away")
+
+    def stop(self) -> None:
+        """Clear away nothing more for now."""
+        self._tasks.cancel_all()
+
+    def _records(self, before: Group | None, after: Group, now: int) -> list[Event]:
+        """What of the group has to be told anew, each later than what it replaces."""
+        told = {GROUP_PINS: records(after)[GROUP_PINS]}
+        if before is not None:
+            told = dict(records(before))
+        return [
+            self._own.sign(
+                Draft(kind, tags), max(now, self._dated.get((after.id, kind), 0) + 1)
+            )
+            for kind, tags in records(after).items()
+            if told.get(kind) != tags
+        ]
+
+    async def _undo(
+        self, before: Group | None, after: Group, issued: Sequence[Event], now: int
+    ) -> None:
+        """Say again how things were: the change itself was not to be saved."""
+        await self._store.remove_events([one.id for one in issued])
+        if before is None:
+            pubkey = self._own.pubkey.hex()
+            tags = [["a", f"{kind}:{pubkey}:{after.id}"] for kind in RELAY_SIGNED]
+            again = [self._own.sign(Draft(DELETION_REQUEST, tags), now + 1)]
+        else:
+            for kind in RELAY_SIGNED:
+                key = after.id, kind
+                self._dated[key] = max(now, self._dated.get(key, 0) + 1)
+            again = self._records(after, before, now)
+            for one in again:
+                self._dated[after.id, one.kind] = one.created_at
+        await self._store.save_events(again)
+
+    def _pass_on(self, events: Sequence[Event], seqs: Sequence[int]) -> None:
+        now = self._clock.seconds()
+        for event, seq in zip(events, seqs, strict=True):
+            self._deliver(event, seq, now)
+
+    async def _clear_away(self, id_: str) -> None:
+        while True:
+            events = await self._archive.in_group(id_, (), _CLEARED_AT_ONCE)
+            ids = [event.id for event in events if not self._is_own_epitaph(event)]
+            if not ids:
+                break
+            await self._store.remove_events(ids)
+            self._forget(ids)
+        self._access.clearing.discard(id_)
+
+    def _is_own_epitaph(self, event: Event) -> bool:
+        return event.pubkey == self._own.pubkey and _is_epitaph(event)
+
+
+def _is_epitaph(event: Event) -> bool:
+    """Whether an event, the relay's own, says that a group is deleted."""
+    return event.kind == DELETION_REQUEST and bool(group_ids(event.tags))
