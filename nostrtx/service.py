@@ -167,6 +167,8 @@ class ListenerService(Service):
     def startService(self) -> None:
         """Serve clients; nothing more to do, the ports are open."""
         super().startService()
+        for port in self._ports:
+            self._say_where(port)
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
         gc.collect()
@@ -193,6 +195,10 @@ class ListenerService(Service):
     def _listening(self, port: IListeningPort) -> None:
         self._ports.append(port)
         write_through(port)
+        if self.running:
+            self._say_where(port)
+
+    def _say_where(self, port: IListeningPort) -> None:
         self._log.info("Listening on {url}", url=_url_of(port))
 
     def _not_listening(self, failure: Failure, description: str) -> None:
