@@ -27,7 +27,7 @@ class Subscription:
 
     Args:
         client: Where its events go.
-        id_: The client's name for it.
+        id\\_: The client's name for it.
         refuse: Ends the subscription of that name and says why.
 
     Attributes:

@@ -81,7 +81,7 @@ def plan_query(filter_: Filter, size: Callable[[Way, int], int]) -> Plan:
     The best way to answer ``filter_``, which must not match nothing.
 
     Args:
-        filter_: What is asked for.
+        filter\\_: What is asked for.
         size: About how many events a way leads to; takes the way and the number
             of the tag condition.
     """

@@ -48,7 +48,7 @@ class Conditions:
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for.
+        filter\\_: What is asked for.
         plan: How it is answered.
         kept: Where to keep events that had to be read, by ``seq``.
 

@@ -60,7 +60,7 @@ class Scan:
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for; must not match nothing.
+        filter\\_: What is asked for; must not match nothing.
         wanted: How many to find; None for all.
         kept: Where to keep events that had to be read, by ``seq``.
         is_ordered: Whether the order matters; if not, all must be wanted, and what

@@ -28,7 +28,7 @@ def size_of(snapshot: Snapshot, filter_: Filter, way: Way, tag: int) -> int:
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for.
+        filter\\_: What is asked for.
         way: By author or by tag.
         tag: The number of the tag condition.
     """
