@@ -22,12 +22,12 @@ MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 
 
 class Subscription:
-    """
+    r"""
     A subscription of one client.
 
     Args:
         client: Where its events go.
-        id\\_: The client's name for it.
+        id\_: The client's name for it.
         refuse: Ends the subscription of that name and says why.
 
     Attributes:

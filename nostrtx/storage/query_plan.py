@@ -76,52 +76,52 @@ class Plan:
         )
 
 
-def plan_query(filter_: Filter, size: Callable[[Way, int], int]) -> Plan:
+def plan_query(asked: Filter, size: Callable[[Way, int], int]) -> Plan:
     """
-    The best way to answer ``filter_``, which must not match nothing.
+    The best way to answer ``asked``, which must not match nothing.
 
     Args:
-        filter\\_: What is asked for.
+        asked: What is asked for.
         size: About how many events a way leads to; takes the way and the number
             of the tag condition.
     """
-    kinds = filter_.kinds
+    kinds = asked.kinds
     if kinds is not None and not (0 <= min(kinds) and max(kinds) <= MAX_KIND):
         kinds = tuple([kind for kind in kinds if 0 <= kind <= MAX_KIND])
-    tags = filter_.tags
+    tags = asked.tags
     tag = -1
-    if filter_.ids is not None:
+    if asked.ids is not None:
         way = Way.IDS
     else:
-        way, tag = _index(filter_, kinds, size)
+        way, tag = _index(asked, kinds, size)
     return Plan(
         way,
         tag,
         kinds,
         way is Way.IDS and kinds is not None,
-        filter_.authors is not None and way not in (Way.AUTHORS, Way.ADDRESSES),
+        asked.authors is not None and way not in (Way.AUTHORS, Way.ADDRESSES),
         way in (Way.IDS, Way.ADDRESSES)
-        and not (filter_.since is None and filter_.until is None),
+        and not (asked.since is None and asked.until is None),
         tuple([at for at in range(len(tags)) if at != tag]) if tags else (),
     )
 
 
 def _index(
-    filter_: Filter, kinds: tuple[int, ...] | None, size: Callable[[Way, int], int]
+    asked: Filter, kinds: tuple[int, ...] | None, size: Callable[[Way, int], int]
 ) -> tuple[Way, int]:
-    if not filter_.tags:
-        if filter_.authors is not None:
+    if not asked.tags:
+        if asked.authors is not None:
             return Way.AUTHORS, -1
         return (Way.EVERYTHING if kinds is None else Way.KINDS), -1
-    if filter_.authors is not None:
+    if asked.authors is not None:
         if kinds and all(map(is_addressable, kinds)):
-            for at, (letter, values) in enumerate(filter_.tags):
-                addresses = len(filter_.authors) * len(kinds) * len(values)
+            for at, (letter, values) in enumerate(asked.tags):
+                addresses = len(asked.authors) * len(kinds) * len(values)
                 if letter == "d" and addresses <= _MAX_ADDRESSES:
                     return Way.ADDRESSES, at
-    elif len(filter_.tags) == 1:
+    elif len(asked.tags) == 1:
         return Way.TAG, 0
-    choices = [(Way.TAG, at) for at in range(len(filter_.tags))]
-    if filter_.authors is not None:
+    choices = [(Way.TAG, at) for at in range(len(asked.tags))]
+    if asked.authors is not None:
         choices.append((Way.AUTHORS, -1))
     return min(choices, key=lambda choice: size(*choice))
