@@ -49,15 +49,15 @@ def size_of(snapshot: Snapshot, asked: Filter, way: Way, tag: int) -> int:
             (snapshot.cursor(db.slot_tags), versioned),
         ]
     step = max(1, len(prefixes) * len(asked.kinds or (1,)) // _MAX_KEYS)
-    asked = prefixes[::step][:_MAX_KEYS]
+    tried = prefixes[::step][:_MAX_KEYS]
     total = 0
     for cursor, kinds_there in places:
-        for prefix in asked:
+        for prefix in tried:
             if kinds_there is None:
                 total += _under(cursor, prefix)
             else:
                 total += _of_kinds(cursor, prefix, islice(kinds_there, _MAX_KEYS))
-    return total * len(prefixes) // max(1, len(asked))
+    return total * len(prefixes) // max(1, len(tried))
 
 
 def _of_kinds(cursor: Any, prefix: bytes, kinds: Iterable[int]) -> int:
