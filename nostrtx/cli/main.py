@@ -23,3 +23,7 @@ def main() -> None:
 
 main.add_command(import_command)
 main.add_command(export_command)
+
+
+if __name__ == "__main__":
+    main()
