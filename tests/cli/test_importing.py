@@ -136,9 +136,7 @@ class ImportTests(SynchronousTestCase):
         """An import is over only when everything it took has been answered for."""
         job = self.job()
         job.take(signed_event(created_at=NOW).raw)
-        waiting = [
-            Deferred.fromCoroutine(job.wait_until_at_most(0)) for _ in range(3)
-        ]
+        waiting = [Deferred.fromCoroutine(job.wait_until_at_most(0)) for _ in range(3)]
         for one in waiting:
             self.assertNoResult(one)
         self.clock.pump([0.0] * 10)

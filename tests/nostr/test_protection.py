@@ -38,9 +38,7 @@ class IsProtectedTests(SynchronousTestCase):
 
     def test_vector(self) -> None:
         """The event of the vectors is protected."""
-        event = parse_event(
-            load("protected_expiration")["protected"]["event"]
-        )
+        event = parse_event(load("protected_expiration")["protected"]["event"])
         self.assertTrue(is_protected(event))
 
     def test_example(self) -> None:

@@ -53,7 +53,7 @@ class DeletionTests(StoreCase):
             self.assert_holds(wish)
 
     def test_removed_by_the_relay(self) -> None:
-        """The relay removes any events by id, for good, whether they are here or not."""
+        """The relay removes any events by id, for good, here or not."""
         kinds = (1, 5, 62, 1059, 10002, 30000)
         events = [make_event(kind=kind, pubkey=BOB) for kind in kinds]
         here, missing, other = events[:-1], events[-1], make_event(content="other")
