@@ -14,6 +14,7 @@ from nostrtx.config import (
     LimitSettings,
     MembershipSettings,
     RelaySettings,
+    NegentropySettings,
     SearchSettings,
     Settings,
 )
@@ -118,6 +119,13 @@ class ConditionsTests(SynchronousTestCase):
 
 class MembershipTests(SynchronousTestCase):
     """What a relay with members, or with search, says."""
+
+    def test_reconciliation(self) -> None:
+        """NIP-77 is claimed where reconciling is on."""
+        for enabled in (True, False):
+            settings = Settings(negentropy=NegentropySettings(enabled=enabled))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(77 in nips, enabled)
 
     def test_groups(self) -> None:
         """NIP-29 is claimed where there are groups; they need a key."""
