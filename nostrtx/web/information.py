@@ -64,6 +64,7 @@ def _optional_nips(settings: Settings) -> list[int]:
         50: settings.search.enabled,
         59: GIFT_WRAP in private,
         67: settings.limits.eose_hints,
+        67: settings.limits.eose_hints,
         66: settings.discovery.announce,
         77: settings.negentropy.enabled,
     }
