@@ -102,6 +102,14 @@ class ConditionsTests(SynchronousTestCase):
         ):
             self.assertEqual(self.limitation(settings), (False, True))
 
+    def test_eose_hints(self) -> None:
+        """Hints in EOSE are announced only where they are sent."""
+        for is_on in (True, False):
+            settings = Settings(limits=LimitSettings(eose_hints=is_on))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(67 in nips, is_on)
+            self.assertTrue({45, 62} <= set(nips))
+
     def test_nips(self) -> None:
         """What is claimed of private messages and work is what is on."""
         for settings, claimed in (
