@@ -214,6 +214,8 @@ class LimitSettings:
             0 asks for none.
         require_pow_commitment: Whether an event must also state the difficulty it
             aimed at, so that luck does not count.
+        eose_hints: Whether EOSE says if everything that matches was sent (NIP-67),
+            where that is known. Some clients expect EOSE to have two members.
     """
 
     max_message_bytes: int = attrs.field(default=512_000, validator=_at_least(1024))
@@ -233,6 +235,7 @@ class LimitSettings:
     )
     min_pow_difficulty: int = attrs.field(default=0, validator=_at_least(0, 256))
     require_pow_commitment: bool = True
+    eose_hints: bool = True
 
 
 @attrs.frozen
@@ -246,8 +249,9 @@ class TimingSettings:
             for as long again is cut off. 0 turns pings off.
         query_slice_seconds: How long stored queries run before the relay turns to
             other clients.
-        query_budget_seconds: How long the store may work for one REQ, all slices
-            together; after that it is closed with what was sent.
+        query_budget_seconds: How long the store may work for one REQ or COUNT, all
+            slices together; after that a REQ is closed with what was sent, and a
+            COUNT answered with what was counted.
         expiry_sweep_seconds: How often expired events are removed from the store.
         shutdown_seconds: How long stopping may wait for events under way to be
             saved, and then for clients to take what is queued for them.

@@ -100,10 +100,13 @@ class Page:
         events: Events as :attr:`Event.raw`, in the query's order. May be empty
             while ``done`` is False: the time was up before anything was found.
         done: Whether this is the last page.
+        more: Once all is given: whether other events match as well and were left
+            out because of limits; None if that is not known.
     """
 
     events: Sequence[bytes]
     done: bool
+    more: bool | None = None
 
 
 @attrs.frozen(slots=True)
@@ -143,9 +146,10 @@ class IStoredQuery(Interface):
     One running query over one snapshot of the store.
 
     The union of what the filters match is given once each, newest first, ties by
-    id. Of each filter's matches at most its ``limit`` newest are given; what is
-    expired does not use up a limit. What is removed from the store before its page
-    is asked for may be left out.
+    id. Of each filter's matches at most its ``limit`` newest are given, and where
+    it has ``whole_seconds``, what was made in the last one's second, within reason;
+    what is expired does not use up a limit. What is removed from the store before
+    its page is asked for may be left out.
     """
 
     floor: int = Attribute(

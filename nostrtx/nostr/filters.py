@@ -45,6 +45,8 @@ class Filter:
         limit: Most stored events to send. Never limits live ones.
         search: The text to look for, without extensions (NIP-50). Empty if the
             client sent nothing else: that is no condition.
+        whole_seconds: Whether the limit is the relay's own, so that it must not
+            part what was made in one second: a client goes on before that second.
     """
 
     ids: tuple[bytes, ...] | None = None
@@ -55,6 +57,7 @@ class Filter:
     until: int | None = None
     limit: int | None = None
     search: str | None = None
+    whole_seconds: bool = False
 
     @property
     def matches_nothing(self) -> bool:
@@ -71,9 +74,9 @@ class Filter:
             )
         )
 
-    def with_limit(self, limit: int | None) -> Filter:
+    def with_limit(self, limit: int | None, whole_seconds: bool = False) -> Filter:
         """The same filter with another limit."""
-        if limit == self.limit:
+        if limit == self.limit and whole_seconds is self.whole_seconds:
             return self
         return Filter(
             self.ids,
@@ -84,6 +87,7 @@ class Filter:
             self.until,
             limit,
             self.search,
+            whole_seconds,
         )
 
     @property

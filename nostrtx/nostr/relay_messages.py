@@ -27,9 +27,17 @@ def ok(id_: str, accepted: bool, reason: str) -> bytes:
     return dumps(["OK", id_, accepted, reason])
 
 
-def eose(subscription_json: bytes) -> bytes:
-    """All stored events have been sent."""
-    return b'["EOSE",%b]' % subscription_json
+def eose(subscription_json: bytes, more: bool | None = None) -> bytes:
+    """
+    The stored events have been sent.
+
+    Args:
+        subscription_json: The client's name for the subscription.
+        more: Whether others match that were not sent (NIP-67); None says nothing.
+    """
+    if more is None:
+        return b'["EOSE",%b]' % subscription_json
+    return b'["EOSE",%b,["%b"]]' % (subscription_json, b"more" if more else b"finish")
 
 
 def auth(challenge: str) -> bytes:

@@ -117,7 +117,13 @@ class Relay:
             Admissions(rules),
         )
         self._queries = StoredQueries(
-            store, turns, clock, settings.timing, visibility, self.statistics
+            store,
+            turns,
+            clock,
+            settings.timing,
+            visibility,
+            self.statistics,
+            settings.limits.eose_hints,
         )
         self._counting = Counting(
             store,

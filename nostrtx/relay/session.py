@@ -171,8 +171,10 @@ class ClientSession:
 
     def _bounded(self, one: Filter) -> Filter:
         limits = self._parts.limits
-        limit = limits.default_limit if one.limit is None else one.limit
-        return one.with_limit(min(limit, limits.max_limit))
+        if one.limit is not None and one.limit <= limits.max_limit:
+            return one
+        limit = limits.default_limit if one.limit is None else limits.max_limit
+        return one.with_limit(min(limit, limits.max_limit), whole_seconds=True)
 
     def _end(self, subscription_id: str) -> None:
         subscription = self._subscriptions.pop(subscription_id, None)

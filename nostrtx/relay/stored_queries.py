@@ -48,6 +48,7 @@ class StoredQueries:
         timing: Slice and budget.
         visibility: Says what is hidden from whom.
         statistics: Counts what is sent.
+        has_hints: Whether EOSE tells if there is more (NIP-67).
     """
 
     _log = Logger()
@@ -60,7 +61,9 @@ class StoredQueries:
         timing: TimingSettings,
         visibility: Visibility,
         statistics: Statistics,
+        has_hints: bool,
     ) -> None:
+        self._has_hints = has_hints
         self._store = store
         self._turns = turns
         self._clock = clock
@@ -100,7 +103,7 @@ class StoredQueries:
             if type(page) is Page and page.done:
                 query.close()
                 self._send(subscription, page.events)
-                self._finish(subscription)
+                self._finish(subscription, page.more)
                 return
             spent = self._clock.seconds() - now
         else:
@@ -150,7 +153,7 @@ class StoredQueries:
         except Exception as error:
             self._fail(subscription, error)
         else:
-            self._finish(subscription)
+            self._finish(subscription, page.more)
         finally:
             query.close()
 
@@ -158,9 +161,10 @@ class StoredQueries:
         subscription.client.send_events(subscription.prefix, events)
         self._statistics.events_sent += len(events)
 
-    def _finish(self, subscription: Subscription) -> None:
+    def _finish(self, subscription: Subscription, more: bool | None) -> None:
         subscription.cancel_query = None
-        subscription.client.send(eose(subscription.id_json))
+        hint = more if self._has_hints else None
+        subscription.client.send(eose(subscription.id_json, hint))
         self._statistics.events_delivered += subscription.go_live()
 
     def _fail(self, subscription: Subscription, error: Exception) -> None:

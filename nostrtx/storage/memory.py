@@ -9,7 +9,7 @@ answers, and a query looks at each of them: right for tests, trials and small re
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -37,6 +37,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.nostr.search import search_words, searched_words
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays, vanishes_with
+from nostrtx.storage.query_plan import MAX_SURPLUS
 
 
 def _place(event: Event) -> tuple[int, bytes]:
@@ -84,10 +85,12 @@ class MemoryEventStore:
         alive = [event for event in self._ordered if not event.is_expired(now)]
         others = [filter_ for filter_ in filters if not filter_.search]
         searching = [filter_ for filter_ in filters if filter_.search]
-        answer = _answer(alive, others, screen)
+        answer, more = _answer(alive, others, screen)
         if searching:
-            answer = _best_first(_best(alive, searching, screen), answer)
-        return _StoredQuery(answer, self._last_seq)
+            best = _best(alive, searching, screen)
+            answer = [*best, *(raw for raw in answer if raw not in set(best))]
+            more = None
+        return _StoredQuery(answer, more, self._last_seq)
 
     def count(
         self,
@@ -221,25 +224,24 @@ class MemoryEventStore:
 class _StoredQuery:
     """The rest of an answer, and what has been looked at of it."""
 
-    def __init__(self, answer: Iterator[bytes], floor: int) -> None:
+    def __init__(self, answer: list[bytes], more: bool | None, floor: int) -> None:
         self._answer = answer
-        self._next = next(answer, None)
+        self._more = more
         self.floor = floor
 
     def next_page(self, max_bytes: int, deadline: float) -> Page:
         """The next events, about ``max_bytes`` of them; the deadline is ignored."""
-        events: list[bytes] = []
+        end = 0
         room = max_bytes
-        while self._next is not None and (not events or len(self._next) <= room):
-            events.append(self._next)
-            room -= len(self._next)
-            self._next = next(self._answer, None)
-        return Page(events, self._next is None)
+        while end < len(self._answer) and (not end or len(self._answer[end]) <= room):
+            room -= len(self._answer[end])
+            end += 1
+        events, self._answer = self._answer[:end], self._answer[end:]
+        return Page(events, not self._answer, None if self._answer else self._more)
 
     def close(self) -> None:
         """Forget the answer."""
-        self._answer = iter(())
-        self._next = None
+        self._answer = []
 
 
 @implementer(IStoredCount)
@@ -282,35 +284,52 @@ def _best(
             if one.matches(event)
         }
         ranked = sorted(events, key=lambda e: -often.get(e.raw, 0))
-        for raw in _answer(ranked, [one], screen):
+        for raw in _answer(ranked, [one], screen)[0]:
             best[raw] = max(best.get(raw, 0), often[raw])
     return sorted(
         [event.raw for event in events if event.raw in best], key=lambda raw: -best[raw]
     )
 
 
-def _best_first(best: list[bytes], others: Iterator[bytes]) -> Iterator[bytes]:
-    yield from best
-    given = set(best)
-    yield from (raw for raw in others if raw not in given)
-
-
 def _answer(
     events: Iterable[Event], filters: Sequence[Filter], screen: IScreen | None
-) -> Iterator[bytes]:
-    """The ``raw`` of ``events`` that are among the newest of at least one filter."""
-    asked = [filter_ for filter_ in filters if not filter_.matches_nothing]
-    # What is left of each filter's limit; a filter without one never gets to 0.
-    room = [-1 if filter_.limit is None else filter_.limit for filter_ in asked]
+) -> tuple[list[bytes], bool | None]:
+    """The ``raw`` of the newest ``events`` of each filter; whether there are more."""
+    asked = [_Asked(one) for one in filters if not one.matches_nothing]
+    given: list[bytes] = []
+    left_out: set[bytes] = set()
     for event in events:
-        if not any(room):
-            return
-        matched = [
-            at
-            for at, filter_ in enumerate(asked)
-            if room[at] and filter_.matches(event)
-        ]
+        matched = [one for one in asked if one.filter.matches(event)]
         if matched and _is_shown(event, screen):
-            for at in matched:
-                room[at] -= 1
-            yield event.raw
+            # Each must be asked: its limit is used up by what another one gives.
+            taken = [one.takes(event) for one in matched]
+            if any(taken):
+                given.append(event.raw)
+            else:
+                left_out.add(event.raw)
+    if any(one.filter.limit == 0 for one in asked):
+        return given, None
+    return given, bool(left_out)
+
+
+class _Asked:
+    """A filter, and how much of its limit is left."""
+
+    def __init__(self, filter_: Filter) -> None:
+        self.filter = filter_
+        self._given = 0
+        self._last = -1
+
+    def takes(self, event: Event) -> bool:
+        """Whether a match, the next one in order, is within the limit."""
+        limit = self.filter.limit
+        if limit is not None and self._given >= limit:
+            if not (
+                self.filter.whole_seconds
+                and event.created_at == self._last
+                and self._given < limit + MAX_SURPLUS
+            ):
+                return False
+        self._given += 1
+        self._last = event.created_at
+        return True

@@ -16,6 +16,9 @@ import attrs
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import MAX_KIND, is_addressable
 
+#: At most so many events are given beyond a limit that parts no second.
+MAX_SURPLUS: Final = 1000
+
 #: Up to so many addresses are looked up one by one.
 _MAX_ADDRESSES: Final = 256
 

@@ -64,6 +64,8 @@ def _optional_nips(settings: Settings) -> list[int]:
         50: settings.search.enabled,
         59: GIFT_WRAP in private,
         66: settings.discovery.announce,
+        67: settings.limits.eose_hints,
+        77: settings.negentropy.enabled,
     }
     return [nip for nip, is_on in switched.items() if is_on]
 

@@ -47,7 +47,8 @@ class GroupsTests(LiveTestCase):
             if message[:2] == ["EVENT", "r"]:
                 ids.append(message[2]["id"])
             elif message[0] in ("EOSE", "CLOSED") and message[1] == "r":
-                return [message[0], "".join(message[2:]), ids]
+                reason = message[2] if message[0] == "CLOSED" else ""
+                return [message[0], reason, ids]
 
     async def test_private_group(self) -> None:
         """Made, closed, joined by invitation, written to, left by force; and kept."""

@@ -32,7 +32,7 @@ class VectorTests(LiveTestCase):
         client.send_text(wire)
         replies = [await client.receive() for _ in range(at_least)]
         client.send("REQ", "end of vector", {"ids": [], "limit": 0})
-        while (reply := await client.receive()) != ["EOSE", "end of vector"]:
+        while (reply := await client.receive())[:2] != ["EOSE", "end of vector"]:
             replies.append(reply)
         client.send("CLOSE", "end of vector")
         return replies

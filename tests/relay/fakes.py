@@ -216,6 +216,7 @@ class HeldQuery:
         page = inner.next_page(2**62, 2.0**62)
         assert isinstance(page, Page)
         self._events = list(page.events)
+        self._more = page.more
         self.floor = inner.floor
         self.closed = 0
         self.asked: Deferred[Page] | None = None
@@ -252,7 +253,8 @@ class HeldQuery:
     def _page(self) -> Page:
         size = self._store.page_events
         events, self._events = self._events[:size], self._events[size:]
-        return Page(events, not self._events and size > 0)
+        done = not self._events and size > 0
+        return Page(events, done, self._more if done else None)
 
 
 @implementer(IStoredCount)
@@ -446,6 +448,8 @@ class RelayUnderTest:
 
     Args:
         settings: Of the relay.
+        has_hints: Whether EOSE says if there is more; where a test does not look at
+            that, it would only be in the way.
 
     Attributes:
         clock: The time; :data:`NOW` at first.
@@ -454,7 +458,12 @@ class RelayUnderTest:
         relay: What is tested.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, has_hints: bool = False
+    ) -> None:
+        settings = settings or Settings()
+        limits = attrs.evolve(settings.limits, eose_hints=has_hints)
+        settings = attrs.evolve(settings, limits=limits)
         self.clock = Clock()
         self.clock.advance(NOW)
         self.turns = FakeTurns()
@@ -463,7 +472,7 @@ class RelayUnderTest:
             self.store,
             self.turns,
             self.clock,
-            settings or Settings(),
+            settings,
             relay_urls,
             RandomBytes(),
         )

@@ -273,4 +273,5 @@ def filters(
         since=_maybe(_time() | st.sampled_from([-1, 2**41, 2**64])),
         until=_maybe(_time() | st.sampled_from([-1, 2**41, 2**64])),
         limit=st.sampled_from(limits),
+        whole_seconds=st.booleans(),
     )

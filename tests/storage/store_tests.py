@@ -10,6 +10,7 @@ from __future__ import annotations
 from tests.storage.count_tests import CountTests
 from tests.storage.deletion_tests import DeletionTests, ExpiryTests
 from tests.storage.filter_tests import FilterTests, OrderTests
+from tests.storage.more_tests import MoreTests
 from tests.storage.query_tests import QueryTests
 from tests.storage.saving_tests import SavingTests
 from tests.storage.screen_tests import ScreenTests
@@ -24,6 +25,7 @@ class EventStoreTests(
     DeletionTests,
     ExpiryTests,
     FilterTests,
+    MoreTests,
     OrderTests,
     QueryTests,
     SealedSetTests,

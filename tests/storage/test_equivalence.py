@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import IEventStore, IStoredQuery, SaveOutcome
+from nostrtx.interfaces import IEventStore, IStoredQuery, Page, SaveOutcome
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
@@ -124,6 +124,14 @@ class _Pair:
         if isinstance(page, Deferred):
             page = self.result_of(page)
         return [bytes(raw) for raw in page.events], page.done
+
+    def whole(self, query: IStoredQuery) -> Page:
+        """A query's whole answer."""
+        page = query.next_page(2**30, inf)
+        if isinstance(page, Deferred):
+            page = self.result_of(page)
+        assert page.done
+        return page
 
     def rest(
         self, query: IStoredQuery, asking: Sequence[tuple[int, float]] = ()
@@ -232,6 +240,14 @@ class EquivalenceTests(SynchronousTestCase):
         expected = pair.rest(pair.expected.query(asked, now, screen))
         actual = pair.rest(pair.actual.query(asked, now, screen), asking)
         self.assertEqual(actual, expected)
+        for store in self._stores(pair):
+            page = pair.whole(store.query(asked, now, screen))
+            number, _ = pair.counted(store, asked, now, screen, False)
+            self.assertIn(
+                page.more, (None, number > len(expected)), (store, asked, screen)
+            )
+            if all(one.limit is None for one in asked):
+                self.assertIs(page.more, False)
         for with_authors in (False, True):
             counts = [
                 pair.counted(store, asked, now, screen, with_authors)

@@ -14,6 +14,7 @@ from nostrtx.config import (
     LimitSettings,
     MembershipSettings,
     RelaySettings,
+    NegentropySettings,
     SearchSettings,
     Settings,
 )
@@ -101,6 +102,14 @@ class ConditionsTests(SynchronousTestCase):
         ):
             self.assertEqual(self.limitation(settings), (False, True))
 
+    def test_eose_hints(self) -> None:
+        """Hints in EOSE are announced only where they are sent."""
+        for is_on in (True, False):
+            settings = Settings(limits=LimitSettings(eose_hints=is_on))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(67 in nips, is_on)
+            self.assertTrue({45, 62} <= set(nips))
+
     def test_nips(self) -> None:
         """What is claimed of private messages and work is what is on."""
         for settings, claimed in (
@@ -118,6 +127,13 @@ class ConditionsTests(SynchronousTestCase):
 
 class MembershipTests(SynchronousTestCase):
     """What a relay with members, or with search, says."""
+
+    def test_reconciliation(self) -> None:
+        """NIP-77 is claimed where reconciling is on."""
+        for enabled in (True, False):
+            settings = Settings(negentropy=NegentropySettings(enabled=enabled))
+            nips = information_of(settings)["supported_nips"]
+            self.assertEqual(77 in nips, enabled)
 
     def test_groups(self) -> None:
         """NIP-29 is claimed where there are groups; they need a key."""

@@ -27,6 +27,9 @@ from nostrtx.nostr.kinds import DELETION_REQUEST
 #: How a tag that names a group begins in :attr:`Event.raw`.
 _H_TAG: Final = b'["h",'
 
+#: With more tags than this, looking at each takes longer than at the bytes.
+_MANY_TAGS: Final = 20
+
 #: Where the kind is looked for in :attr:`Event.raw`: behind id and pubkey.
 _BEHIND_PUBKEY: Final = 148
 _KIND: Final = b'"kind":'
@@ -37,7 +40,13 @@ _SECRETIVE: Final = frozenset({CREATE_INVITE, JOIN_REQUEST, DELETION_REQUEST})
 
 def is_in_group(event: Event) -> bool:
     """Whether the event has an ``h`` tag; quick to say no."""
-    return _H_TAG in event.raw
+    tags = event.tags
+    if len(tags) > _MANY_TAGS:
+        return _H_TAG in event.raw
+    for tag in tags:
+        if tag[0] == "h":
+            return True
+    return False
 
 
 class GroupAccess:

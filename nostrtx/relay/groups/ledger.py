@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.relay.groups.test_moderation -*-
+# -*- test-case-name: tests.relay.groups.test_ledger -*-
 """
 What the relay says of its groups: written with each change, read at the start.
 
@@ -147,11 +147,9 @@ class GroupLedger:
         access = self._access
         dates = [self._dated.get((id_, kind), 0) for kind in RELAY_SIGNED]
         now = max(int(self._clock.seconds()), *dates)
-        pubkey = self._own.pubkey.hex()
-        addresses = [["a", f"{kind}:{pubkey}:{id_}"] for kind in sorted(RELAY_SIGNED)]
+        tags = [["h", id_], *self._addresses(id_)]
         epitaph = self._own.sign(
-            Draft(DELETION_REQUEST, [["h", id_], *addresses], "the group is deleted"),
-            now,
+            Draft(DELETION_REQUEST, tags, "the group is deleted"), now
         )
         (result,) = await self._store.save_events([epitaph])
         # As long as members are known, they are told.
@@ -189,18 +187,24 @@ class GroupLedger:
     ) -> None:
         """Say again how things were: the change itself was not to be saved."""
         await self._store.remove_events([one.id for one in issued])
+        id_ = after.id
+        dates = [self._dated.get((id_, kind), 0) + 1 for kind in RELAY_SIGNED]
+        latest = max(now, *dates)
+        for kind in RELAY_SIGNED:
+            self._dated[id_, kind] = latest
         if before is None:
-            pubkey = self._own.pubkey.hex()
-            tags = [["a", f"{kind}:{pubkey}:{after.id}"] for kind in RELAY_SIGNED]
-            again = [self._own.sign(Draft(DELETION_REQUEST, tags), now + 1)]
+            tags = self._addresses(id_)
+            again = [self._own.sign(Draft(DELETION_REQUEST, tags), latest)]
         else:
-            for kind in RELAY_SIGNED:
-                key = after.id, kind
-                self._dated[key] = max(now, self._dated.get(key, 0) + 1)
             again = self._records(after, before, now)
-            for one in again:
-                self._dated[after.id, one.kind] = one.created_at
+        for one in again:
+            self._dated[id_, one.kind] = one.created_at
         await self._store.save_events(again)
+
+    def _addresses(self, id_: str) -> list[list[str]]:
+        """The tags of a deletion request for all that the relay tells of a group."""
+        pubkey = self._own.pubkey.hex()
+        return [["a", f"{kind}:{pubkey}:{id_}"] for kind in sorted(RELAY_SIGNED)]
 
     def _pass_on(self, events: Sequence[Event], seqs: Sequence[int]) -> None:
         now = self._clock.seconds()

@@ -23,7 +23,8 @@ from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.keys import SEQ
 from nostrtx.storage.lmdb.merge import union
-from nostrtx.storage.lmdb.scan import Scan, hides_everything
+from nostrtx.storage.lmdb.newest import Newest, is_more
+from nostrtx.storage.lmdb.scan import hides_everything
 from nostrtx.storage.lmdb.schema import Databases
 from nostrtx.storage.lmdb.snapshot import Pauses, Snapshot
 
@@ -62,6 +63,7 @@ class LMDBStoredQuery:
         self._found: list[bytes] = []
         self._at = 0
         self._kept: dict[bytes, bytes] = {}
+        self._more: bool | None = None
         self._snapshot: Snapshot | None = Snapshot(databases)
         self._search: Pauses | None = self._find(
             self._snapshot, () if hides_everything(screen) else filters, now, screen
@@ -104,12 +106,14 @@ class LMDBStoredQuery:
         screen: IScreen | None,
     ) -> Pauses:
         yield from snapshot.find_expired(now)
-        lists = []
+        cuts = []
         for filter_ in filters:
-            if filter_.limit != 0 and not filter_.matches_nothing:
-                scan = Scan(snapshot, filter_, filter_.limit, self._kept, screen)
-                lists.append((yield from scan.postings()))
+            if not filter_.matches_nothing:
+                newest = Newest(snapshot, filter_, self._kept, screen)
+                cuts.append((yield from newest.find()))
+        lists = [cut.postings for cut in cuts]
         yield from union(lists, self._found, lambda p: snapshot.raw(p)[RAW_ID])
+        self._more = is_more(cuts, self._found)
 
     def _read(self, max_bytes: int, deadline: float) -> Page:
         snapshot = self._snapshot
@@ -141,7 +145,8 @@ class LMDBStoredQuery:
             self._at += len(block)
             if self._clock.seconds() >= deadline:
                 break
-        return Page(events, self._at >= len(found))
+        done = self._at >= len(found)
+        return Page(events, done, self._more if done else None)
 
     def _give_some(
         self,

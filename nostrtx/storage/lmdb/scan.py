@@ -12,7 +12,6 @@ from typing import Any, Final
 import attrs
 
 from nostrtx.interfaces import IScreen
-from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import is_replaceable
 from nostrtx.storage.lmdb.conditions import Conditions
@@ -25,7 +24,7 @@ from nostrtx.storage.lmdb.keys import (
     kind_key,
     other_d_prefix,
 )
-from nostrtx.storage.lmdb.merge import Merge, newest
+from nostrtx.storage.lmdb.merge import Merge
 from nostrtx.storage.lmdb.postings import (
     KeyPostings,
     PostingSource,
@@ -62,7 +61,7 @@ class Scan:
     Args:
         snapshot: The view of the store.
         filter\_: What is asked for; must not match nothing.
-        wanted: How many to find; None for all.
+        wanted: How many to find at least, if there are so many; None for all.
         kept: Where to keep events that had to be read, by ``seq``.
         screen: Hides events from the reader; None hides nothing.
         is_ordered: Whether the order matters; if not, all must be wanted, and what
@@ -73,6 +72,7 @@ class Scan:
 
     Attributes:
         plan: The way that was chosen.
+        is_complete: Whether what was found is all there is.
     """
 
     def __init__(
@@ -100,6 +100,11 @@ class Scan:
             hidden_kinds(screen),
         )
         self._conditions = Conditions(snapshot, filter_, self.plan, kept, screen)
+        if wanted is not None and self._conditions.has_none:
+            # What it costs to know whether there are more.
+            self._wanted = wanted + 1
+        self.is_complete = False
+        self._is_narrowed = False
         self._first = first_posting(filter_.until)
         self._end = end_of_postings(filter_.since)
 
@@ -111,9 +116,10 @@ class Scan:
         )
 
     def postings(self) -> Found:
-        """The newest matches, in order but for ties."""
+        """The newest matches, as many as are wanted or more, in order but for ties."""
         plan = self.plan
         if plan.kinds == () or (self._filter.until or 0) < 0:
+            self.is_complete = True
             return []
         if plan.way is Way.IDS:
             return (yield from self._looked_up(self._by_id()))
@@ -165,9 +171,8 @@ class Scan:
         if self._take is not None:
             self._take(found)
             return []
-        return (
-            found if self._wanted is None else newest(found, self._wanted, self._id_of)
-        )
+        self.is_complete = True
+        return found
 
     def _by_time(self) -> PostingSource:
         cursor = self._snapshot.cursor(self._snapshot.db.times)
@@ -284,6 +289,7 @@ class Scan:
             heads.sort()
             bound = heads[sure - 1][0][:9] + AFTER_TIES
             heads = [head for head in heads if head[0] <= bound]
+            self._is_narrowed = True
         rest = [
             KeyPostings.after(cursor, key, head, self._end)
             for head, key in heads
@@ -381,16 +387,16 @@ class Scan:
             final = merge.final(target)
             passed += yield from conditions.verified(merge.postings[seen:final])
             seen = final
-            if wanted is None or target is None:
+            self.is_complete = (
+                merge.is_complete
+                and seen == merge.final(None)
+                and not self._is_narrowed
+            )
+            if wanted is None or target is None or len(passed) >= wanted:
                 return passed
-            if len(passed) >= wanted:
-                return newest(passed, wanted, self._id_of)
             if (merge.is_complete or merge.is_cut_short) and seen == merge.final(None):
                 return passed
             target = seen + 2 * (wanted - len(passed))
-
-    def _id_of(self, posting: bytes) -> bytes:
-        return self._snapshot.raw(posting)[RAW_ID]
 
 
 def hidden_kinds(screen: IScreen | None) -> frozenset[int]:

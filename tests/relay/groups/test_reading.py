@@ -6,6 +6,9 @@ from typing import Any
 
 from nostrtx.config import GroupSettings
 from nostrtx.nostr.event import Event
+from nostrtx.nostr.json import dumps
+from nostrtx.nostr.negentropy.reconciliation import Initiator
+from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.relay.groups.access import GroupAccess, kind_of
 from nostrtx.relay.visibility import Visibility
 from tests.relay.fakes import seen
@@ -84,6 +87,46 @@ class PrivateTests(GroupCase):
         answer = visitor.ask({"#h": [PIZZA]}, {"ids": [self.note.id.hex()]})
         self.assertEqual([one[0] for one in answer], ["AUTH", "EVENT", "EOSE"])
 
+    def test_counted(self) -> None:
+        """Members count it, others what is outside; by its name they may not ask."""
+        people = {BOB: 1 + len(_KINDS), EVE: 1}
+        for one, number in people.items():
+            count = dumps(["COUNT", "c", {"authors": [hex_of(BOB)]}])
+            ((_, _, answer),) = self.known(one).say(count)
+            self.assertEqual(answer["count"], number)
+        by_name = dumps(["COUNT", "c", {"#h": [PIZZA], "kinds": [9]}])
+        ((_, _, answer),) = self.known(BOB).say(by_name)
+        self.assertEqual(answer["count"], 1)
+        self.assert_closed(self.known(EVE).say(by_name), "restricted")
+        self.assert_closed(self.stranger().say(by_name)[1:], "auth-required")
+
+    def test_reconciled(self) -> None:
+        """So it is with reconciliation."""
+        inside = {event.id for event in self.inside}
+        for one, expected in ((BOB, inside | {self.note.id}), (EVE, {self.note.id})):
+            initiator = Initiator(Snapshot.of([]))
+            begin = initiator.initiate().hex()
+            message = dumps(["NEG-OPEN", "n", {"authors": [hex_of(BOB)]}, begin])
+            ((verb, _, text),) = self.known(one).say(message)
+            self.assertEqual(verb, "NEG-MSG")
+            needed = initiator.reconcile(bytes.fromhex(text)).need
+            self.assertEqual(set(needed), expected)
+        by_name = dumps(["NEG-OPEN", "n", {"#h": [PIZZA]}, begin])
+        for visitor, prefix in (
+            (self.known(EVE), "restricted"),
+            (self.stranger(), "auth-required"),
+        ):
+            verb, _, reason = visitor.say(by_name)[-1]
+            self.assertEqual(verb, "NEG-ERR")
+            self.assertTrue(reason.startswith(f"{prefix}: "), reason)
+
+    def test_searched(self) -> None:
+        """And with searches."""
+        secret = self.do(BOB, 9, content="calzone")
+        query = {"search": "calzone"}
+        self.assertEqual(self.ids(self.known(BOB), query), {secret.id.hex()})
+        self.assertEqual(self.ids(self.known(EVE), query), set())
+
     def test_live(self) -> None:
         """Live, members get it, others what is outside."""
         people = {one: self.known(one) for one in (ADMIN, BOB, EVE)}
@@ -153,6 +196,16 @@ class PrivateTests(GroupCase):
         readers = [public_key(BOB)]
         self.assertFalse(access.may_read(self.inside[0], readers))
         self.assertTrue(access.may_read(self.note, readers))
+        self.assertIsNone(access.secretive_kinds())
+
+    def test_being_cleared(self) -> None:
+        """What is left of a deleted group is hidden until it is removed."""
+        access = GroupAccess()
+        access.is_loaded = True
+        access.deleted.add(PIZZA)
+        self.assertFalse(access.may_read(self.inside[0], [public_key(BOB)]))
+        self.assertIsNotNone(access.secretive_kinds())
+        access.clearing.add(PIZZA)
         self.assertIsNone(access.secretive_kinds())
 
     def access(self) -> GroupAccess:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
 from nostrtx.config import GroupSettings
+from nostrtx.relay.groups.archive import REFERABLE, Archive
+from nostrtx.storage.memory import MemoryEventStore
 from tests.relay.groups.group_case import ADMIN, BOB, EVE, PIZZA, GroupCase, hex_of
-from tests.storage.events import NOW, public_key, signed_event
+from tests.storage.events import NOW, event_id, make_event, public_key, signed_event
 
 #: Notes, deletions, reposts, reactions, chat, threads, wraps, lists, ephemeral ones,
 #: articles.
@@ -24,6 +29,17 @@ class OpenTests(GroupCase):
         """Events without an h tag are none of the groups' business."""
         old = signed_event(EVE, created_at=NOW - 10**7, tags=[["previous", "x"]])
         self.assert_accepted(self.visitor, old)
+
+    def test_many_tags(self) -> None:
+        """An h tag counts wherever it stands among however many."""
+        for number in (1, 19, 20, 21, 300):
+            tags = [["t", str(n)] for n in range(number)]
+            for h in (["h", "nothing"], ["h", "nothing", "wss://x"]):
+                self.refuse_event("blocked", signed_event(EVE, tags=[*tags, h]))
+            for other in (["h"], ["H", "x"], ["t", '["h",']):
+                self.assert_accepted(
+                    self.visitor, signed_event(EVE, tags=[*tags, other])
+                )
 
 
 class RestrictedTests(GroupCase):
@@ -183,6 +199,33 @@ class ReferenceTests(GroupCase):
         here = self.do(BOB, 9).id.hex()[:8]
         self.restart()
         self.do(BOB, 9, ["previous", here], content="x")
+
+
+class ArchiveTests(SynchronousTestCase):
+    """Tests for :class:`nostrtx.relay.groups.archive.Archive`."""
+
+    def test_newest(self) -> None:
+        """So many of the newest events may be referred to, whether stored or new."""
+        store = MemoryEventStore()
+        archive = Archive(store, Clock())
+        tags = [["h", PIZZA]]
+        events = [
+            make_event(
+                id=event_id(0, number.to_bytes(4, "big")), created_at=number, tags=tags
+            )
+            for number in range(REFERABLE + 2)
+        ]
+        self.successResultOf(store.save_events(events[:-1]))
+
+        def beginnings() -> list[str]:
+            return list(self.successResultOf(archive.beginnings(PIZZA)))
+
+        expected = [event.id.hex()[:8] for event in events]
+        self.assertEqual(beginnings(), expected[1:-1])
+        archive.note(events[-1])
+        self.assertEqual(beginnings(), expected[2:])
+        archive.forget(PIZZA, [events[-1].id])
+        self.assertEqual(beginnings(), expected[2:-1])
 
 
 class LeastReferencesTests(GroupCase):
