@@ -18,6 +18,7 @@ from nostrtx.interfaces import (
     IEventStore,
     IRelay,
     IScreen,
+    IStoredCount,
     IStoredQuery,
     ITurns,
     Page,
@@ -30,6 +31,7 @@ from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.visibility import Screen
+from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
@@ -43,6 +45,7 @@ _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     IEventStore: (LMDBEventStore, MemoryEventStore),
     IRelay: (Relay,),
     IScreen: (Screen,),
+    IStoredCount: (LMDBStoredCount,),
     IStoredQuery: (LMDBStoredQuery,),
     ITurns: (EpollTurns, ScheduledTurns),
 }

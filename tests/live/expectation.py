@@ -2,8 +2,9 @@
 What a relay must answer and serve, worked out again from the NIPs.
 
 Slow and simple on purpose, and nothing of it is shared with the relay: events are
-taken in order into a dictionary (NIP-01, NIP-09, NIP-40, of NIP-42 that no event
-for AUTH is published).
+taken in order into a dictionary (NIP-01, NIP-09, NIP-40; of NIP-42 that no event for
+AUTH is published, and that a stranger may neither publish protected events (NIP-70)
+nor read private ones (NIP-04, NIP-59)).
 """
 
 from __future__ import annotations
@@ -50,15 +51,24 @@ class Expectation:
         now: The time at which all of it happens, seconds since 1970.
 
     Attributes:
-        served: What it serves, by id.
+        kept: What it has, by id.
     """
 
     def __init__(self, now: int) -> None:
-        self.served: dict[str, Event] = {}
+        self.kept: dict[str, Event] = {}
         self._now = now
         self._latest: dict[Address, Event] = {}
         self._deleted_ids: set[tuple[str, str]] = set()
         self._deleted_until: dict[Address, int] = {}
+
+    @property
+    def served(self) -> dict[str, Event]:
+        """What it serves to a stranger, by id."""
+        return {
+            id_: event
+            for id_, event in self.kept.items()
+            if event["kind"] not in (4, 1059)
+        }
 
     def answer(self, event: Event) -> tuple[bool, str]:
         """Take ``event``; whether it is accepted, and the prefix of the text."""
@@ -70,9 +80,11 @@ class Expectation:
                     if int(tag[1]) <= self._now:
                         return False, "invalid:"
                 break
+        if any(tag[0] == "-" for tag in event["tags"]):
+            return False, "auth-required:"
         if 20000 <= event["kind"] < 30000:
             return True, ""
-        if event["id"] in self.served:
+        if event["id"] in self.kept:
             return True, "duplicate:"
         if self._is_deleted(event):
             return False, "blocked:"
@@ -82,9 +94,9 @@ class Expectation:
             if current is not None:
                 if rank(current) > rank(event):
                     return False, "duplicate:"
-                self.served.pop(current["id"], None)
+                self.kept.pop(current["id"], None)
             self._latest[where] = event
-        self.served[event["id"]] = event
+        self.kept[event["id"]] = event
         if event["kind"] == 5:
             self._delete(event)
         return True, ""
@@ -114,9 +126,9 @@ class Expectation:
                     named = (int(kind), owner, d)
                     until = self._deleted_until.get(named, -1)
                     self._deleted_until[named] = max(until, request["created_at"])
-        for event in list(self.served.values()):
+        for event in list(self.kept.values()):
             if self._is_deleted(event):
-                del self.served[event["id"]]
+                del self.kept[event["id"]]
                 where = address(event)
                 if where is not None and self._latest.get(where) is event:
                     del self._latest[where]

@@ -13,8 +13,8 @@ from nostrtx.config import (
     GroupSettings,
     LimitSettings,
     MembershipSettings,
-    RelaySettings,
     NegentropySettings,
+    RelaySettings,
     SearchSettings,
     Settings,
 )

@@ -45,6 +45,9 @@ _SWEEP_PAUSE: Final = 3600.0
 #: After a failure, such as a full disk, it is tried again after so many seconds.
 _RETRY: Final = 30.0
 
+#: What a full or broken disk shows itself by: Python's error, and tantivy's.
+_DISK_ERRORS: Final = (OSError, ValueError)
+
 
 class IndexFollower:
     """
@@ -94,6 +97,12 @@ class IndexFollower:
                     self.catch_up(self._stopping.is_set)
                     self._commit_if_due()
                     self.sweep()
+            except _DISK_ERRORS as error:
+                self._log.error(
+                    "Indexing for search failed; it is tried again: {why}", why=error
+                )
+                self._give_up()
+                pause = _RETRY
             except Exception:
                 self._log.failure("Indexing for search failed; it is tried again.")
                 self._give_up()
@@ -101,8 +110,12 @@ class IndexFollower:
             self._stopping.wait(pause)
         try:
             self.end()
-        except Exception:
+        except _DISK_ERRORS as error:
             # The log has it all; the next start goes on from the last commit.
+            self._log.error(
+                "The last commit of the search index failed: {why}", why=error
+            )
+        except Exception:
             self._log.failure("The last commit of the search index failed.")
 
     def begin(self) -> bool:

@@ -48,12 +48,14 @@ class PolicyTestCase(SynchronousTestCase):
         self.asked: list[tuple[Identifier, Deferred[bytes]]] = []
         self.delivered: list[Event] = []
         self._waiting: list[Deferred[Taken | None]] = []
+        self._policies: list[IdentifierPolicy] = []
         self.addCleanup(self.end)
         self.begin(self.settings)
 
     def end(self) -> None:
         """Nothing is left that waits."""
-        self.policy.stop()
+        for policy in self._policies:
+            policy.stop()
         for waiting in self._waiting:
             waiting.addErrback(_is_refused)  # type: ignore[unused-awaitable]
 
@@ -65,6 +67,7 @@ class PolicyTestCase(SynchronousTestCase):
             settings,
             lambda event, seq, now: self.delivered.append(event),
         )
+        self._policies.append(self.policy)
         self.policy.start(self.fetch)
 
     async def fetch(self, identifier: Identifier) -> bytes:
