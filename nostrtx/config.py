@@ -1,122 +1,31 @@
 # -*- test-case-name: tests.test_config -*-
 """
-Settings: one TOML file, read once into a tree of frozen values.
+Settings: a tree of frozen values, one class for each table of the settings file.
 
 Every setting has a default, so an empty file (or none) is a working relay on the
 loopback interface. Units stand in the names. The limits that the information
 document announces (NIP-11) are the very fields that are enforced.
-
-No other module reads the environment or a settings file.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import tomllib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
 
 import attrs
 
-from nostrtx.nostr.bech32 import Bech32Error, parse_pubkey
-from nostrtx.nostr.relay_url import parse_relay_url
-
-
-class ConfigError(Exception):
-    """The settings cannot be used; the text says which, and why."""
-
-
-_Validator = Callable[[Any, Any, Any], None]
-
-_NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
-_HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
-_BECH32: Final = re.compile(r"(?:nostr:)?n[a-z]+1", re.IGNORECASE)
-
-
-def _at_least(least: float, most: float | None = None) -> _Validator:
-    def check(_: object, __: object, value: float) -> None:
-        if value < least:
-            raise ValueError(f"must be at least {least}, not {value}")
-        if most is not None and value > most:
-            raise ValueError(f"must be at most {most}, not {value}")
-
-    return check
-
-
-def _one_of(*values: str) -> _Validator:
-    def check(_: object, __: object, value: str) -> None:
-        if value not in values:
-            known = ", ".join(map(_shown, values))
-            raise ValueError(f"must be one of {known}, not {_shown(value)}")
-
-    return check
-
-
-def _positive(_: object, __: object, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"must be more than 0, not {value}")
-
-
-def _not_empty(_: object, __: object, value: tuple[str, ...]) -> None:
-    if not value:
-        raise ValueError("must name at least one")
-
-
-def _empty_or_url(_: object, __: object, value: str) -> None:
-    if value:
-        parse_relay_url(value)
-
-
-def _urls(_: object, __: object, value: tuple[str, ...]) -> None:
-    for url in value:
-        parse_relay_url(url)
-
-
-def _empty_or_key(_: object, __: object, value: str) -> None:
-    if not value or _HEX_KEY.fullmatch(value):
-        return
-    if _BECH32.match(value):
-        # What it says of a secret key does not hold the key.
-        parse_pubkey(value)
-    else:
-        raise ValueError(
-            f"must be 64 lower-case hexadecimal digits, not {_shown(value)}"
-        )
-
-
-def _named_keys(_: object, __: object, value: dict[str, str]) -> None:
-    for name, key in value.items():
-        if _NAME.fullmatch(name) is None:
-            raise ValueError(f"{_shown(name)} is not made of a-z, 0-9, -, _ and .")
-        try:
-            parse_pubkey(key)
-        except Bech32Error as error:
-            raise ValueError(f"{name}: {error}") from None
-
-
-def _hex_key(value: str) -> str:
-    """The key in hexadecimal; what is none is left for the validator."""
-    if _BECH32.match(value):
-        try:
-            return parse_pubkey(value).hex()
-        except Bech32Error:
-            pass
-    return value
-
-
-def _keys(_: object, __: object, value: tuple[str, ...]) -> None:
-    for key in value:
-        _empty_or_key(_, __, key)
-        if not key:
-            raise ValueError("must not hold an empty string")
-
-
-def _hex_keys(value: tuple[str, ...]) -> tuple[str, ...]:
-    """The keys in hexadecimal; what is none is left for the validator."""
-    return tuple(map(_hex_key, value))
+from nostrtx.config_checks import (
+    at_least,
+    empty_or_key,
+    empty_or_url,
+    hex_key,
+    hex_keys,
+    keys,
+    named_keys,
+    not_empty,
+    one_of,
+    positive,
+    urls,
+)
 
 
 @attrs.frozen
@@ -138,12 +47,12 @@ class RelaySettings:
         terms_of_service: URL of the terms.
     """
 
-    url: str = attrs.field(default="", validator=_empty_or_url)
-    other_urls: tuple[str, ...] = attrs.field(default=(), validator=_urls)
+    url: str = attrs.field(default="", validator=empty_or_url)
+    other_urls: tuple[str, ...] = attrs.field(default=(), validator=urls)
     name: str = "nostrtx"
     description: str = ""
     contact: str = ""
-    pubkey: str = attrs.field(default="", converter=_hex_key, validator=_empty_or_key)
+    pubkey: str = attrs.field(default="", converter=hex_key, validator=empty_or_key)
     key_file: str = ""
     icon: str = ""
     banner: str = ""
@@ -165,7 +74,7 @@ class ListenSettings:
     """
 
     endpoints: tuple[str, ...] = attrs.field(
-        default=("tcp:7447:interface=127.0.0.1",), validator=_not_empty
+        default=("tcp:7447:interface=127.0.0.1",), validator=not_empty
     )
 
 
@@ -181,7 +90,7 @@ class StoreSettings:
     """
 
     url: str = "lmdb:data"
-    max_gigabytes: int = attrs.field(default=1024, validator=_at_least(1, 65_536))
+    max_gigabytes: int = attrs.field(default=1024, validator=at_least(1, 65_536))
 
     @property
     def directory(self) -> str | None:
@@ -218,22 +127,22 @@ class LimitSettings:
             where that is known. Some clients expect EOSE to have two members.
     """
 
-    max_message_bytes: int = attrs.field(default=512_000, validator=_at_least(1024))
-    max_subscriptions: int = attrs.field(default=200, validator=_at_least(1))
-    max_filters: int = attrs.field(default=100, validator=_at_least(1))
-    max_filter_values: int = attrs.field(default=5000, validator=_at_least(1))
-    max_limit: int = attrs.field(default=5000, validator=_at_least(1))
-    default_limit: int = attrs.field(default=500, validator=_at_least(1))
-    max_event_tags: int = attrs.field(default=10_000, validator=_at_least(0))
-    max_content_length: int = attrs.field(default=400_000, validator=_at_least(0))
-    created_at_lower_seconds: int = attrs.field(default=0, validator=_at_least(0))
-    created_at_upper_seconds: int = attrs.field(default=900, validator=_at_least(0))
-    max_connections: int = attrs.field(default=0, validator=_at_least(0))
-    max_connections_per_address: int = attrs.field(default=100, validator=_at_least(0))
+    max_message_bytes: int = attrs.field(default=512_000, validator=at_least(1024))
+    max_subscriptions: int = attrs.field(default=200, validator=at_least(1))
+    max_filters: int = attrs.field(default=100, validator=at_least(1))
+    max_filter_values: int = attrs.field(default=5000, validator=at_least(1))
+    max_limit: int = attrs.field(default=5000, validator=at_least(1))
+    default_limit: int = attrs.field(default=500, validator=at_least(1))
+    max_event_tags: int = attrs.field(default=10_000, validator=at_least(0))
+    max_content_length: int = attrs.field(default=400_000, validator=at_least(0))
+    created_at_lower_seconds: int = attrs.field(default=0, validator=at_least(0))
+    created_at_upper_seconds: int = attrs.field(default=900, validator=at_least(0))
+    max_connections: int = attrs.field(default=0, validator=at_least(0))
+    max_connections_per_address: int = attrs.field(default=100, validator=at_least(0))
     max_outbound_bytes: int = attrs.field(
-        default=8 * 1024 * 1024, validator=_at_least(65536)
+        default=8 * 1024 * 1024, validator=at_least(65536)
     )
-    min_pow_difficulty: int = attrs.field(default=0, validator=_at_least(0, 256))
+    min_pow_difficulty: int = attrs.field(default=0, validator=at_least(0, 256))
     require_pow_commitment: bool = True
     eose_hints: bool = True
 
@@ -257,12 +166,12 @@ class TimingSettings:
             saved, and then for clients to take what is queued for them.
     """
 
-    handshake_seconds: float = attrs.field(default=10.0, validator=_positive)
-    ping_seconds: float = attrs.field(default=50.0, validator=_at_least(0))
-    query_slice_seconds: float = attrs.field(default=0.005, validator=_positive)
-    query_budget_seconds: float = attrs.field(default=2.0, validator=_positive)
-    expiry_sweep_seconds: float = attrs.field(default=5.0, validator=_positive)
-    shutdown_seconds: float = attrs.field(default=5.0, validator=_at_least(0))
+    handshake_seconds: float = attrs.field(default=10.0, validator=positive)
+    ping_seconds: float = attrs.field(default=50.0, validator=at_least(0))
+    query_slice_seconds: float = attrs.field(default=0.005, validator=positive)
+    query_budget_seconds: float = attrs.field(default=2.0, validator=positive)
+    expiry_sweep_seconds: float = attrs.field(default=5.0, validator=positive)
+    shutdown_seconds: float = attrs.field(default=5.0, validator=at_least(0))
 
 
 @attrs.frozen
@@ -276,8 +185,8 @@ class IngestSettings:
         max_batch_events: Most events in one transaction.
     """
 
-    verifier_processes: int = attrs.field(default=-1, validator=_at_least(-1))
-    max_batch_events: int = attrs.field(default=256, validator=_at_least(1))
+    verifier_processes: int = attrs.field(default=-1, validator=at_least(-1))
+    max_batch_events: int = attrs.field(default=256, validator=at_least(1))
 
 
 @attrs.frozen
@@ -296,12 +205,12 @@ class AuthSettings:
     """
 
     required: str = attrs.field(
-        default="none", validator=_one_of("none", "write", "read", "both")
+        default="none", validator=one_of("none", "write", "read", "both")
     )
     write_kinds: tuple[int, ...] = ()
     open_kinds: tuple[int, ...] = (0, 3, 10002, 10050)
     private_kinds: tuple[int, ...] = (4, 1059, 21059)
-    max_pubkeys: int = attrs.field(default=64, validator=_at_least(1))
+    max_pubkeys: int = attrs.field(default=64, validator=at_least(1))
 
 
 @attrs.frozen
@@ -348,12 +257,12 @@ class MembershipSettings:
 
     enabled: bool = False
     required: str = attrs.field(
-        default="write", validator=_one_of("none", "write", "read", "both")
+        default="write", validator=one_of("none", "write", "read", "both")
     )
     open_kinds: tuple[int, ...] = ()
     members_invite: bool = False
-    invite_uses: int = attrs.field(default=1, validator=_at_least(1))
-    invite_days: int = attrs.field(default=7, validator=_at_least(1))
+    invite_uses: int = attrs.field(default=1, validator=at_least(1))
+    invite_days: int = attrs.field(default=7, validator=at_least(1))
     file: str = ""
 
 
@@ -377,15 +286,15 @@ class GroupSettings:
     """
 
     enabled: bool = False
-    create: str = attrs.field(default="anyone", validator=_one_of("anyone", "listed"))
+    create: str = attrs.field(default="anyone", validator=one_of("anyone", "listed"))
     creators: tuple[str, ...] = attrs.field(
-        default=(), converter=_hex_keys, validator=_keys
+        default=(), converter=hex_keys, validator=keys
     )
-    unknown: str = attrs.field(default="refuse", validator=_one_of("refuse", "accept"))
-    late_hours: int = attrs.field(default=3, validator=_at_least(0))
-    min_references: int = attrs.field(default=0, validator=_at_least(0, 50))
+    unknown: str = attrs.field(default="refuse", validator=one_of("refuse", "accept"))
+    late_hours: int = attrs.field(default=3, validator=at_least(0))
+    min_references: int = attrs.field(default=0, validator=at_least(0, 50))
     invite_once: bool = True
-    invite_days: int = attrs.field(default=7, validator=_at_least(0))
+    invite_days: int = attrs.field(default=7, validator=at_least(0))
 
 
 @attrs.frozen
@@ -403,12 +312,12 @@ class NegentropySettings:
     """
 
     enabled: bool = True
-    max_events: int = attrs.field(default=1_000_000, validator=_at_least(1))
-    max_sessions: int = attrs.field(default=8, validator=_at_least(1))
+    max_events: int = attrs.field(default=1_000_000, validator=at_least(1))
+    max_sessions: int = attrs.field(default=8, validator=at_least(1))
     max_frame_bytes: int = attrs.field(
-        default=250_000, validator=_at_least(4096, 4_000_000)
+        default=250_000, validator=at_least(4096, 4_000_000)
     )
-    idle_seconds: float = attrs.field(default=120.0, validator=_at_least(60, 300))
+    idle_seconds: float = attrs.field(default=120.0, validator=at_least(60, 300))
 
 
 @attrs.frozen
@@ -437,15 +346,15 @@ class Nip05Settings:
     allowed_domains: tuple[str, ...] = ()
     blocked_domains: tuple[str, ...] = ()
     open_kinds: tuple[int, ...] = (5, 62)
-    valid_seconds: float = attrs.field(default=86_400.0, validator=_positive)
-    retry_seconds: float = attrs.field(default=600.0, validator=_positive)
-    grace_seconds: float = attrs.field(default=604_800.0, validator=_at_least(0))
-    timeout_seconds: float = attrs.field(default=5.0, validator=_positive)
-    max_document_bytes: int = attrs.field(default=262_144, validator=_at_least(1024))
-    max_lookups: int = attrs.field(default=20, validator=_at_least(1))
-    max_waiting: int = attrs.field(default=1000, validator=_at_least(1))
+    valid_seconds: float = attrs.field(default=86_400.0, validator=positive)
+    retry_seconds: float = attrs.field(default=600.0, validator=positive)
+    grace_seconds: float = attrs.field(default=604_800.0, validator=at_least(0))
+    timeout_seconds: float = attrs.field(default=5.0, validator=positive)
+    max_document_bytes: int = attrs.field(default=262_144, validator=at_least(1024))
+    max_lookups: int = attrs.field(default=20, validator=at_least(1))
+    max_waiting: int = attrs.field(default=1000, validator=at_least(1))
     local_addresses: bool = False
-    names: dict[str, str] = attrs.field(factory=dict, validator=_named_keys)
+    names: dict[str, str] = attrs.field(factory=dict, validator=named_keys)
 
 
 @attrs.frozen
@@ -463,7 +372,7 @@ class DiscoverySettings:
     """
 
     announce: bool = False
-    refresh_seconds: float = attrs.field(default=3600.0, validator=_at_least(60))
+    refresh_seconds: float = attrs.field(default=3600.0, validator=at_least(60))
     relay_type: str = ""
     topics: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -521,114 +430,3 @@ class Settings:
     def _beside_store(self, name: str) -> str | None:
         directory = self.store.directory
         return None if directory is None else os.path.join(directory, name)
-
-
-_TABLES: Final[dict[str, Any]] = {
-    name: attrs.resolve_types(type(table))
-    for name, table in attrs.asdict(Settings(), recurse=False).items()
-}
-
-_FORMS: Final[dict[Any, str]] = {
-    str: "a string",
-    int: "an integer",
-    float: "a number",
-    bool: "true or false",
-    tuple[str, ...]: "an array of strings",
-    tuple[int, ...]: "an array of integers",
-    dict[str, str]: "a table of strings",
-}
-
-#: What an array of each form may hold.
-_MEMBERS: Final[dict[Any, type]] = {tuple[str, ...]: str, tuple[int, ...]: int}
-
-_LARGEST: Final = 2**63
-
-
-def _shown(value: object) -> str:
-    """A value nearly as the file spells it."""
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _typed(form: Any, value: object) -> object:
-    """The value of one setting, if it has the form that the setting asks for."""
-    if form is float and type(value) in (int, float):
-        # Neither NaN nor infinity is within.
-        if -_LARGEST < value < _LARGEST:  # type: ignore[operator]
-            return float(value)  # type: ignore[arg-type]
-    elif type(value) is list and form in _MEMBERS:
-        if all(type(member) is _MEMBERS[form] for member in value):
-            return tuple(value)
-    elif type(value) is dict and form == dict[str, str]:
-        if all(type(member) is str for member in value.values()):
-            return value
-    elif type(value) is form:
-        return value
-    raise ValueError(f"must be {_FORMS[form]}, not {_shown(value)}")
-
-
-def _checked(table: Any, name: str, value: object) -> object:
-    """The value of the setting ``name`` in a table, if it is one and allowed."""
-    field = attrs.fields_dict(table).get(name)
-    if field is None:
-        raise ValueError("there is no such setting")
-    value = _typed(field.type, value)
-    if field.validator is not None:
-        field.validator(None, field, value)
-    return value
-
-
-def parse_settings(text: str) -> Settings:
-    """
-    The settings that a TOML text states; defaults for the rest.
-
-    Raises:
-        ConfigError: Not TOML, an unknown name, or a value out of range; all faults
-            are listed, one a line.
-    """
-    try:
-        stated = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not TOML: {error}") from None
-    tables = {}
-    faults = []
-    for table_name, members in stated.items():
-        table = _TABLES.get(table_name)
-        if table is None:
-            faults.append(f"{table_name}: there is no such table")
-            continue
-        if type(members) is not dict:
-            faults.append(f"{table_name}: must be a table, not {_shown(members)}")
-            continue
-        values = {}
-        for name, value in members.items():
-            try:
-                values[name] = _checked(table, name, value)
-            except ValueError as error:
-                faults.append(f"{table_name}.{name}: {error}")
-        if not faults:
-            tables[table_name] = table(**values)
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return Settings(**tables)
-
-
-def load_settings(path: str | None) -> Settings:
-    """
-    The settings in the file at ``path``; the defaults if there is none to read.
-
-    Raises:
-        ConfigError: The file cannot be read or used; each line names it.
-    """
-    if not path:
-        return Settings()
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8") from None
-    try:
-        return parse_settings(text)
-    except ConfigError as error:
-        lines = [f"{path}: {line}" for line in str(error).splitlines()]
-        raise ConfigError("\n".join(lines)) from None

@@ -22,7 +22,8 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nostrtx.config import ConfigError, RelaySettings, SearchSettings, Settings
+from nostrtx.config import RelaySettings, SearchSettings, Settings
+from nostrtx.config_file import ConfigError
 from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.nostr.vanish import names_relay

@@ -14,7 +14,8 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from nostrtx import __version__
-from nostrtx.config import ConfigError, ListenSettings, Settings, load_settings
+from nostrtx.config import ListenSettings, Settings
+from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.service import make_service
 
 _EXAMPLES = r"""

@@ -11,15 +11,8 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import (
-    ConfigError,
-    IngestSettings,
-    LimitSettings,
-    ListenSettings,
-    Settings,
-    load_settings,
-    parse_settings,
-)
+from nostrtx.config import IngestSettings, LimitSettings, ListenSettings, Settings
+from nostrtx.config_file import ConfigError, load_settings, parse_settings
 from nostrtx.nostr.bech32 import Nsec, encode
 
 _ROOT = Path(__file__).parent.parent
@@ -32,7 +25,7 @@ def _tables() -> dict[str, dict[str, Any]]:
 
 
 class ParseSettingsTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.config.parse_settings`."""
+    """Tests for :func:`nostrtx.config_file.parse_settings`."""
 
     def assert_faults(self, text: str, *lines: str) -> None:
         """Assert that ``text`` is refused with exactly these lines."""
@@ -245,7 +238,7 @@ class ParseSettingsTests(SynchronousTestCase):
 
 
 class LoadSettingsTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.config.load_settings`."""
+    """Tests for :func:`nostrtx.config_file.load_settings`."""
 
     def test_no_file(self) -> None:
         """Without a file there are the defaults."""

@@ -20,7 +20,6 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from nostrtx.config import (
-    ConfigError,
     DiscoverySettings,
     IngestSettings,
     ListenSettings,
@@ -28,6 +27,7 @@ from nostrtx.config import (
     Settings,
     StoreSettings,
 )
+from nostrtx.config_file import ConfigError
 from nostrtx.interfaces import StoreUnusable
 from nostrtx.relay.relay import Relay
 from nostrtx.service import (

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx import __version__
-from nostrtx.config import ConfigError, Settings
+from nostrtx.config import Settings
+from nostrtx.config_file import ConfigError
 from nostrtx.tap import Options, makeService
 from tests.live.reactor import reactor
 

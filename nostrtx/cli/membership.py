@@ -14,7 +14,7 @@ import click
 
 from nostrtx.cli.key_types import PubkeyType
 from nostrtx.cli.store_options import store_options
-from nostrtx.config import ConfigError, load_settings
+from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.nostr.bech32 import Npub, encode
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.membership.register import Invite, Register, RegisterError

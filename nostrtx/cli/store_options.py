@@ -12,7 +12,8 @@ import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from nostrtx.config import ConfigError, Settings, load_settings
+from nostrtx.config import Settings
+from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.storage.opening import open_store

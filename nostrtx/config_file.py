@@ -1,0 +1,125 @@
+# -*- test-case-name: tests.test_config -*-
+"""
+The settings file: TOML in, a tree of frozen values out, every fault in plain words.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from nostrtx.config import Settings
+from nostrtx.config_checks import shown
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the text says which, and why."""
+
+
+_TABLES: Final[dict[str, Any]] = {
+    name: attrs.resolve_types(type(table))
+    for name, table in attrs.asdict(Settings(), recurse=False).items()
+}
+
+_FORMS: Final[dict[Any, str]] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    tuple[str, ...]: "an array of strings",
+    tuple[int, ...]: "an array of integers",
+    dict[str, str]: "a table of strings",
+}
+
+#: What an array of each form may hold.
+_MEMBERS: Final[dict[Any, type]] = {tuple[str, ...]: str, tuple[int, ...]: int}
+
+_LARGEST: Final = 2**63
+
+
+def _typed(form: Any, value: object) -> object:
+    """The value of one setting, if it has the form that the setting asks for."""
+    if form is float and type(value) in (int, float):
+        # Neither NaN nor infinity is within.
+        if -_LARGEST < value < _LARGEST:  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+    elif type(value) is list and form in _MEMBERS:
+        if all(type(member) is _MEMBERS[form] for member in value):
+            return tuple(value)
+    elif type(value) is dict and form == dict[str, str]:
+        if all(type(member) is str for member in value.values()):
+            return value
+    elif type(value) is form:
+        return value
+    raise ValueError(f"must be {_FORMS[form]}, not {shown(value)}")
+
+
+def _checked(table: Any, name: str, value: object) -> object:
+    """The value of the setting ``name`` in a table, if it is one and allowed."""
+    field = attrs.fields_dict(table).get(name)
+    if field is None:
+        raise ValueError("there is no such setting")
+    value = _typed(field.type, value)
+    if field.validator is not None:
+        field.validator(None, field, value)
+    return value
+
+
+def parse_settings(text: str) -> Settings:
+    """
+    The settings that a TOML text states; defaults for the rest.
+
+    Raises:
+        ConfigError: Not TOML, an unknown name, or a value out of range; all faults
+            are listed, one a line.
+    """
+    try:
+        stated = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not TOML: {error}") from None
+    tables = {}
+    faults = []
+    for table_name, members in stated.items():
+        table = _TABLES.get(table_name)
+        if table is None:
+            faults.append(f"{table_name}: there is no such table")
+            continue
+        if type(members) is not dict:
+            faults.append(f"{table_name}: must be a table, not {shown(members)}")
+            continue
+        values = {}
+        for name, value in members.items():
+            try:
+                values[name] = _checked(table, name, value)
+            except ValueError as error:
+                faults.append(f"{table_name}.{name}: {error}")
+        if not faults:
+            tables[table_name] = table(**values)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return Settings(**tables)
+
+
+def load_settings(path: str | None) -> Settings:
+    """
+    The settings in the file at ``path``; the defaults if there is none to read.
+
+    Raises:
+        ConfigError: The file cannot be read or used; each line names it.
+    """
+    if not path:
+        return Settings()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8") from None
+    try:
+        return parse_settings(text)
+    except ConfigError as error:
+        lines = [f"{path}: {line}" for line in str(error).splitlines()]
+        raise ConfigError("\n".join(lines)) from None
