@@ -271,13 +271,13 @@ class IEventStore(Interface):
         """
 
     def sealed_set(
-        filter_: Filter, now: float, screen: IScreen | None, most: int | None
+        asked: Filter, now: float, screen: IScreen | None, most: int | None
     ) -> Deferred[Snapshot]:
         """
-        What matches ``filter_`` at this moment or soon after, for reconciliation.
+        What matches ``asked`` at this moment or soon after, for reconciliation.
 
         Args:
-            filter_: What is asked for. Its limit holds: the newest are taken.
+            asked: What is asked for. Its limit holds: the newest are taken.
             now: Seconds since 1970; events that expire by then are left out.
             screen: What it hides is left out and does not use up the limit. It is
                 asked from any thread. None hides nothing.

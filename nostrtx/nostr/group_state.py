@@ -112,12 +112,12 @@ def records(group: Group) -> dict[int, Tags]:
     }
 
 
-def recorded(id_: str, tags_of: Mapping[int, Sequence[Sequence[str]]]) -> Group:
+def recorded(group_id: str, tags_of: Mapping[int, Sequence[Sequence[str]]]) -> Group:
     """
     The group of which the relay tells so.
 
     Args:
-        id_: Its id.
+        group_id: Its id.
         tags_of: What :func:`records` has made; what is missing is empty.
     """
     members = {}
@@ -127,15 +127,15 @@ def recorded(id_: str, tags_of: Mapping[int, Sequence[Sequence[str]]]) -> Group:
                 members[bytes.fromhex(tag[1])] = tuple(tag[2:])
     pins = [(tag[0], tag[1]) for tag in tags_of.get(GROUP_PINS, ()) if tag[0] != "d"]
     profile = profile_of(tags_of.get(GROUP_METADATA, ()))
-    return Group(id_, members, profile, tuple(pins))
+    return Group(group_id, members, profile, tuple(pins))
 
 
-def replayed(id_: str, events: Iterable[Event]) -> Group | None:
+def replayed(group_id: str, events: Iterable[Event]) -> Group | None:
     """
     The group that its moderation events make, whatever their order.
 
     Args:
-        id_: Its id.
+        group_id: Its id.
         events: All of the group's that were accepted. In each matter (a member, the
             profile, the pins) the one dated last decides.
 
@@ -146,7 +146,7 @@ def replayed(id_: str, events: Iterable[Event]) -> Group | None:
     kinds = {event.kind for event in in_order}
     if DELETE_GROUP in kinds or CREATE_GROUP not in kinds:
         return None
-    group = Group(id_)
+    group = Group(group_id)
     for event in in_order:
         group = group.after(event)
     return group

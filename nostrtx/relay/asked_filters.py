@@ -14,14 +14,18 @@ from nostrtx.nostr.filters import Filter, parse_filter
 
 
 def asked_filters(
-    verb: str, id_: str, members: Sequence[object], limits: LimitSettings, search: bool
+    verb: str,
+    request_id: str,
+    members: Sequence[object],
+    limits: LimitSettings,
+    search: bool,
 ) -> list[Filter]:
     """
     The filters of a message, as the client stated them.
 
     Args:
         verb: Names the message in refusals.
-        id_: What the client calls the answer.
+        request_id: What the client calls the answer.
         members: The filters as JSON values.
         limits: What a client may ask for.
         search: Whether the store finds events by words (NIP-50).
@@ -29,9 +33,9 @@ def asked_filters(
     Raises:
         Rejected: The message is malformed or asks for too much.
     """
-    if not id_:
+    if not request_id:
         raise invalid("the subscription id is empty")
-    if len(id_) > MAX_SUBSCRIPTION_ID:
+    if len(request_id) > MAX_SUBSCRIPTION_ID:
         raise invalid(f"a subscription id has at most {MAX_SUBSCRIPTION_ID} characters")
     if not members:
         raise invalid(f"{verb} takes at least one filter")

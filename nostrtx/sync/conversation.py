@@ -101,8 +101,10 @@ class Conversation:
                 self._requests[name].take(members)
             case ["EOSE", str(name), *_] if name in self._requests:
                 self._requests.pop(name).done.callback(None)
-            case ["OK", str(id_), bool(accepted), *rest] if id_ in self._published:
-                self._published.pop(id_).callback((accepted, _text(rest)))
+            case ["OK", str(event_id), bool(accepted), *rest] if (
+                event_id in self._published
+            ):
+                self._published.pop(event_id).callback((accepted, _text(rest)))
             case ["CLOSED", str(name), *rest] if name in self._requests:
                 self._requests.pop(name).done.errback(Refused(_text(rest)))
             case ["NEG-MSG", str(name), str(answer), *_] if name in self._reconciled:
@@ -126,13 +128,13 @@ class Conversation:
         for one in waiting:
             one.errback(RelayTrouble(why))
 
-    async def publish(self, raw: bytes, id_: str) -> tuple[bool, str]:
+    async def publish(self, raw: bytes, event_id: str) -> tuple[bool, str]:
         """
         Publish an event.
 
         Args:
             raw: The event as JSON.
-            id_: Its id in hexadecimal.
+            event_id: Its id in hexadecimal.
 
         Returns:
             Whether the relay has it now, and what it says to that.
@@ -140,9 +142,9 @@ class Conversation:
         Raises:
             RelayTrouble: It does not answer.
         """
-        accepted, reason = await self._publish(raw, id_)
+        accepted, reason = await self._publish(raw, event_id)
         if not accepted and await self._may_help(reason):
-            accepted, reason = await self._publish(raw, id_)
+            accepted, reason = await self._publish(raw, event_id)
         return accepted, reason
 
     async def query(
@@ -218,8 +220,8 @@ class Conversation:
                 self._giving_up.cancel()
                 self._giving_up = None
 
-    async def _publish(self, raw: bytes, id_: str) -> tuple[bool, str]:
-        answer = self._asked(id_, self._published)
+    async def _publish(self, raw: bytes, event_id: str) -> tuple[bool, str]:
+        answer = self._asked(event_id, self._published)
         self._send(b'["EVENT",%b]' % raw)
         try:
             return await self._in_time(answer, "EVENT")

@@ -41,18 +41,18 @@ class Differences:
 
 async def reconcile(
     conversation: Conversation,
-    filter_: Filter,
+    asked: Filter,
     held: Snapshot,
     frame_bytes: int,
     clock: Any,
     progress: Callable[[Differences], None],
 ) -> Differences:
     """
-    Find out what either side lacks of what matches ``filter_``.
+    Find out what either side lacks of what matches ``asked``.
 
     Args:
         conversation: With the relay.
-        filter_: What to compare.
+        asked: What to compare.
         held: What our side holds of it.
         frame_bytes: The longest message to send, before it is hexadecimal.
         clock: The reactor.
@@ -64,7 +64,7 @@ async def reconcile(
     found = Differences()
     initiator = Initiator(held, frame_bytes)
     name, answer = await conversation.open_reconciliation(
-        filter_members(filter_), initiator.initiate()
+        filter_members(asked), initiator.initiate()
     )
     try:
         for _ in range(_MAX_ROUNDS):
@@ -97,19 +97,19 @@ async def _worked_out(initiator: Initiator, answer: bytes, clock: Any) -> Reconc
             until = clock.seconds() + _SLICE_SECONDS
 
 
-def filter_members(filter_: Filter) -> dict[str, object]:
-    """The JSON object that describes ``filter_`` (NIP-01)."""
+def filter_members(asked: Filter) -> dict[str, object]:
+    """The JSON object that describes ``asked`` (NIP-01)."""
     members: dict[str, object] = {}
-    if filter_.ids is not None:
-        members["ids"] = [id_.hex() for id_ in filter_.ids]
-    if filter_.authors is not None:
-        members["authors"] = [author.hex() for author in filter_.authors]
-    if filter_.kinds is not None:
-        members["kinds"] = list(filter_.kinds)
-    for letter, values in filter_.tags:
+    if asked.ids is not None:
+        members["ids"] = [id_.hex() for id_ in asked.ids]
+    if asked.authors is not None:
+        members["authors"] = [author.hex() for author in asked.authors]
+    if asked.kinds is not None:
+        members["kinds"] = list(asked.kinds)
+    for letter, values in asked.tags:
         members[f"#{letter}"] = list(values)
     for name in ("since", "until", "limit"):
-        value = getattr(filter_, name)
+        value = getattr(asked, name)
         if value is not None:
             members[name] = value
     return members

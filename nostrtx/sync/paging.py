@@ -32,17 +32,17 @@ class Reading:
 
 async def read_all(
     conversation: Conversation,
-    filter_: Filter,
+    asked: Filter,
     peer: Peer,
     take: Callable[[bytes, Members], None],
     turn: Callable[[], Awaitable[None]],
 ) -> Reading:
     """
-    Read everything that matches ``filter_``, newest first.
+    Read everything that matches ``asked``, newest first.
 
     Args:
         conversation: With the relay.
-        filter_: What to read; its limit holds.
+        asked: What to read; its limit holds.
         peer: The relay's limits.
         take: Gets the id and the members of each event once; nothing is checked.
         turn: Awaited after each page.
@@ -51,8 +51,8 @@ async def read_all(
         RelayTrouble: The relay does not do its part.
     """
     reading = Reading()
-    until = filter_.until
-    most = filter_.limit if filter_.limit is not None else 2**62
+    until = asked.until
+    most = asked.limit if asked.limit is not None else 2**62
     size = min(peer.max_limit, most)
     while most:
         times: list[int] = []
@@ -70,7 +70,7 @@ async def read_all(
                 reading.ids.add(binary)
                 take(binary, members)
 
-        page = attrs.evolve(filter_, until=until, limit=size)
+        page = attrs.evolve(asked, until=until, limit=size)
         await conversation.query([filter_members(page)], taken)
         await turn()
         if len(reading.ids) >= most:
@@ -85,6 +85,6 @@ async def read_all(
             if len(times) >= size:
                 reading.crowded.append(oldest)
             until = oldest - 1
-        if filter_.since is not None and until < filter_.since:
+        if asked.since is not None and until < asked.since:
             return reading
     return reading

@@ -38,20 +38,20 @@ INFINITY = Bound(INFINITE_TIMESTAMP)
 
 
 def bound_between(
-    timestamp: int, id_: bytes, next_timestamp: int, next_id: bytes
+    timestamp: int, first_id: bytes, next_timestamp: int, next_id: bytes
 ) -> Bound:
     """
     The shortest bound between two neighbours: over the first, not over the next.
 
     Args:
         timestamp: Of the first record.
-        id_: Of the first record.
+        first_id: Of the first record.
         next_timestamp: Of the next record, not less than ``timestamp``.
-        next_id: Of the next record; greater than ``id_`` if the times are equal.
+        next_id: Of the next record; greater than ``first_id`` if the times are equal.
     """
     if timestamp != next_timestamp:
         return Bound(next_timestamp)
     length = 1
-    while next_id[:length] == id_[:length]:
+    while next_id[:length] == first_id[:length]:
         length += 1
     return Bound(next_timestamp, next_id[:length])

@@ -3,7 +3,7 @@
 What may be written to groups (NIP-29).
 
 Every event with an ``h`` tag is looked at, of whatever kind; what changes a group
-goes to the :class:`~nostrtx.relay.groups.office.GroupOffice`.
+goes to the ``GroupOffice``.
 """
 
 from __future__ import annotations

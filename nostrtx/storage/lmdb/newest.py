@@ -44,7 +44,7 @@ class Newest:
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for; must not match nothing.
+        asked: What is asked for; must not match nothing.
         kept: Where to keep events that had to be read, by ``seq``.
         screen: Hides events from the reader; None hides nothing.
     """
@@ -52,26 +52,26 @@ class Newest:
     def __init__(
         self,
         snapshot: Snapshot,
-        filter_: Filter,
+        asked: Filter,
         kept: dict[bytes, bytes],
         screen: IScreen | None,
     ) -> None:
         self._snapshot = snapshot
-        self._filter = filter_
+        self._filter = asked
         self._kept = kept
         self._screen = screen
 
     def find(self) -> Generator[None, None, Cut]:
         """Find them."""
-        filter_, limit = self._filter, self._filter.limit
+        asked, limit = self._filter, self._filter.limit
         if limit == 0:
             return Cut([])
-        scan = Scan(self._snapshot, filter_, limit, self._kept, self._screen)
+        scan = Scan(self._snapshot, asked, limit, self._kept, self._screen)
         found = yield from scan.postings()
         if limit is None or (scan.is_complete and len(found) <= limit):
             return Cut(found, is_whole=True)
         cut = self._cut(found, limit)
-        if not filter_.whole_seconds or len(cut.postings) < limit:
+        if not asked.whole_seconds or len(cut.postings) < limit:
             return cut
         second = cut.postings[-1][_SECOND]
         if len(found) > limit and found[limit][_SECOND] != second:
@@ -81,10 +81,10 @@ class Newest:
     def _with_second(self, cut: Cut, second: bytes) -> Generator[None, None, Cut]:
         """What is given, and as much as is reasonable of the last one's second."""
         created_at = created_at_of(cut.postings[-1])
-        filter_ = attrs.evolve(self._filter, since=created_at, until=created_at)
+        asked = attrs.evolve(self._filter, since=created_at, until=created_at)
         before = [p for p in cut.postings if p[_SECOND] != second]
         most = len(cut.postings) - len(before) + MAX_SURPLUS
-        scan = Scan(self._snapshot, filter_, most, self._kept, self._screen)
+        scan = Scan(self._snapshot, asked, most, self._kept, self._screen)
         within = self._cut((yield from scan.postings()), most)
         left_out = [p for p in cut.left_out if p[_SECOND] != second]
         return Cut(before + within.postings, [*left_out, *within.left_out])

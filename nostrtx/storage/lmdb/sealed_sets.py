@@ -62,17 +62,17 @@ _ENTRY_SIZE: Final = 48
 
 def find_records(
     snapshot: Snapshot,
-    filter_: Filter,
+    chosen: Filter,
     now: float,
     screen: IScreen | None,
     most: int | None,
 ) -> Found:
     """
-    The records of what matches ``filter_``, in any order and perhaps repeatedly.
+    The records of what matches ``chosen``, in any order and perhaps repeatedly.
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for; its limit holds.
+        chosen: What is asked for; its limit holds.
         now: What has expired by then is left out.
         screen: What it hides is left out; None hides nothing.
         most: How many there may be; None for any number.
@@ -80,13 +80,13 @@ def find_records(
     Raises:
         TooManyEvents: There are more than ``most``, limit and all.
     """
-    limit = filter_.limit
-    if limit == 0 or filter_.matches_nothing or hides_everything(screen):
+    limit = chosen.limit
+    if limit == 0 or chosen.matches_nothing or hides_everything(screen):
         return _joined([])
     yield from snapshot.find_expired(now)
-    scan = Scan(snapshot, filter_, _sought(limit), {}, screen, limit is not None)
+    scan = Scan(snapshot, chosen, _sought(limit), {}, screen, limit is not None)
     if scan.plan.way is Way.EVERYTHING or _has_common_kinds(snapshot, scan):
-        return (yield from _by_time(snapshot, filter_, screen, most))
+        return (yield from _by_time(snapshot, chosen, screen, most))
     postings = yield from scan.postings()
     if limit is None and most is not None and len(postings) > most:
         # Some may stand for the same event.
@@ -118,19 +118,19 @@ def _has_common_kinds(snapshot: Snapshot, scan: Scan) -> bool:
 
 
 def _by_time(
-    snapshot: Snapshot, filter_: Filter, screen: IScreen | None, most: int | None
+    snapshot: Snapshot, chosen: Filter, screen: IScreen | None, most: int | None
 ) -> Found:
     """Read the index by time, which tells all but what only the event tells."""
-    if filter_.until is not None and filter_.until < 0:
+    if chosen.until is not None and chosen.until < 0:
         return _joined([])
-    limit = filter_.limit
-    sieve = _Sieve.of(snapshot, filter_, screen)
+    limit = chosen.limit
+    sieve = _Sieve.of(snapshot, chosen, screen)
     entries = time_values(
-        snapshot.cursor(snapshot.db.times), first_posting(filter_.until)
+        snapshot.cursor(snapshot.db.times), first_posting(chosen.until)
     )
     pieces: list[Records] = []
     total = 0
-    for rows in _rows(entries, end_of_postings(filter_.since)):
+    for rows in _rows(entries, end_of_postings(chosen.since)):
         piece = sieve.records(rows)
         if limit is not None:
             piece = piece[0][: limit - total], piece[1][: limit - total]
@@ -174,10 +174,10 @@ class _Sieve:
     screen: IScreen | None
 
     @classmethod
-    def of(cls, snapshot: Snapshot, filter_: Filter, screen: IScreen | None) -> _Sieve:
+    def of(cls, snapshot: Snapshot, chosen: Filter, screen: IScreen | None) -> _Sieve:
         """The sieve for a filter of kinds and times, and a screen."""
-        wanted = np.full(MAX_KIND + 1, filter_.kinds is None)
-        for kind in filter_.kinds or ():
+        wanted = np.full(MAX_KIND + 1, chosen.kinds is None)
+        for kind in chosen.kinds or ():
             if 0 <= kind <= MAX_KIND:
                 wanted[kind] = True
         wanted[list(hidden_kinds(screen))] = False

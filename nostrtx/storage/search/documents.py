@@ -86,33 +86,33 @@ def key_number(key: bytes) -> int:
     return int.from_bytes(key[:8], "big")
 
 
-def question(filter_: Filter, hidden: Iterable[int] = ()) -> Any:
+def question(asked: Filter, hidden: Iterable[int] = ()) -> Any:
     """
-    The query for the events that may match ``filter_``, which has words.
+    The query for the events that may match ``asked``, which has words.
 
     Args:
-        filter_: All of its members are looked at but ``limit``.
+        asked: All of its members are looked at but ``limit``.
         hidden: Kinds to leave out.
     """
     parts = [
         (Occur.Must, Query.term_query(SCHEMA, "words", word, "freq"))
-        for word in search_words(filter_.search or "")
+        for word in search_words(asked.search or "")
     ]
     if not parts:
         return Query.empty_query()
     sets: list[tuple[str, Iterable[int]]] = [
         ("tags", [_tag_number(letter, value) for value in values])
-        for letter, values in filter_.tags
+        for letter, values in asked.tags
     ]
-    if filter_.ids is not None:
-        sets.append(("id", map(key_number, filter_.ids)))
-    if filter_.authors is not None:
-        sets.append(("author", map(key_number, filter_.authors)))
-    if filter_.kinds is not None:
-        sets.append(("kind", [k for k in filter_.kinds if 0 <= k <= MAX_KIND]))
+    if asked.ids is not None:
+        sets.append(("id", map(key_number, asked.ids)))
+    if asked.authors is not None:
+        sets.append(("author", map(key_number, asked.authors)))
+    if asked.kinds is not None:
+        sets.append(("kind", [k for k in asked.kinds if 0 <= k <= MAX_KIND]))
     parts += [(Occur.Must, _one_of(field, numbers)) for field, numbers in sets]
-    if filter_.since is not None or filter_.until is not None:
-        parts.append((Occur.Must, within("created_at", filter_.since, filter_.until)))
+    if asked.since is not None or asked.until is not None:
+        parts.append((Occur.Must, within("created_at", asked.since, asked.until)))
     if hidden := sorted(hidden):
         parts.append((Occur.MustNot, _one_of("kind", hidden)))
     return Query.boolean_query(parts)

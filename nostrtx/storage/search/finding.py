@@ -103,9 +103,9 @@ class Finder:
         searcher, position = self._index.searcher()
         self._recent.update(position, floor)
         best: dict[int, Found] = {}
-        for filter_ in filters:
-            check = _Check(filter_, now, screen)
-            for found in self._best(searcher, filter_, check, floor):
+        for asked in filters:
+            check = _Check(asked, now, screen)
+            for found in self._best(searcher, asked, check, floor):
                 held = best.get(found.seq)
                 if held is None or found.rank < held.rank:
                     best[found.seq] = found
@@ -138,16 +138,16 @@ class Finder:
         self._recent.update(position, floor)
         matching: dict[int, bytes] = {}
         to = floor
-        for filter_ in filters:
-            check = _Check(filter_, now, screen, others)
-            query = both(question(filter_, check.hidden), within("seq", after + 1, to))
+        for asked in filters:
+            check = _Check(asked, now, screen, others)
+            query = both(question(asked, check.hidden), within("seq", after + 1, to))
             hits = searcher.search(
                 query, _COUNTED, count=False, order_by_field="seq", order=Order.Asc
             ).hits
             if len(hits) == _COUNTED:
                 to = hits[-1][0]
             found = self._verified(searcher, hits, check, floor)
-            found += self._found_lately(searcher, filter_, check, floor)
+            found += self._found_lately(searcher, asked, check, floor)
             matching.update((each.seq, each.raw[RAW_PUBKEY]) for each in found)
         return [
             bytes.fromhex(str(pubkey, "ascii"))
@@ -156,10 +156,10 @@ class Finder:
         ], to
 
     def _best(
-        self, searcher: Any, filter_: Filter, check: _Check, floor: int
+        self, searcher: Any, asked: Filter, check: _Check, floor: int
     ) -> list[Found]:
-        limit = _MOST_HITS if filter_.limit is None else filter_.limit
-        query = question(filter_, check.hidden)
+        limit = _MOST_HITS if asked.limit is None else asked.limit
+        query = question(asked, check.hidden)
         found: dict[int, Found] = {}
         seen, most = 0, limit + _SPARE
         while limit:
@@ -175,15 +175,15 @@ class Finder:
             if len(ranks) >= limit and hits[-1][0] < -ranks[limit - 1][0]:
                 break
             seen, most = len(hits), min(2 * most + _STRIDE, _MOST_HITS)
-        for each in self._found_lately(searcher, filter_, check, floor):
+        for each in self._found_lately(searcher, asked, check, floor):
             found.setdefault(each.seq, each)
         return sorted(found.values(), key=_rank)[:limit]
 
     def _found_lately(
-        self, searcher: Any, filter_: Filter, check: _Check, floor: int
+        self, searcher: Any, asked: Filter, check: _Check, floor: int
     ) -> list[Found]:
         """What is found among events that are not in the index yet."""
-        search = filter_.search or ""
+        search = asked.search or ""
         recent = [
             each
             for each in self._recent.with_words(search)
@@ -228,7 +228,7 @@ class _Check:
     The conditions of a filter that the index leaves open.
 
     Args:
-        filter_: The filter.
+        asked: The filter.
         now: What has expired by then does not pass.
         screen: What it hides does not pass.
         others: What matches one of these does not pass.
@@ -240,16 +240,16 @@ class _Check:
 
     def __init__(
         self,
-        filter_: Filter,
+        asked: Filter,
         now: float,
         screen: IScreen | None,
         others: Sequence[Filter] = (),
     ) -> None:
-        self.without_words = attrs.evolve(filter_, search=None)
+        self.without_words = attrs.evolve(asked, search=None)
         self.hidden: Iterable[int] = ()
         if screen is not None and screen.hides_all:
             self.hidden = screen.kinds or ()
-        self._is_loose = bool(filter_.ids or filter_.authors or filter_.tags)
+        self._is_loose = bool(asked.ids or asked.authors or asked.tags)
         self._now = now
         self._screen = screen
         self._others = others
