@@ -26,6 +26,8 @@ _SETTINGS = """\
 [limits]
 max_connections = 0
 max_connections_per_address = 0
+[search]
+enabled = false
 """
 
 
