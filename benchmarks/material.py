@@ -113,7 +113,7 @@ def contact_lists(authors: int = 200, versions: int = 10) -> tuple[Path, Path]:
         for version in range(versions + 1):
             for number, key in enumerate(keys):
                 follows = people[number : number + 400]
-                follows[:version] = people[-version - 1 : -1]
+                follows[:version] = people[-version:] if version else []
                 tags = [["p", person] for person in follows]
                 line = _signed(key, start + version, tags)
                 (following if version else first).write(line + "\n")

@@ -24,11 +24,11 @@ from twisted.python.failure import Failure
 
 from nostrtx.config import ConfigError, RelaySettings, SearchSettings, Settings
 from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
+from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.membership.register import RegisterError
 from nostrtx.relay.own_key import KeyUnusable
-from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
-from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.storage.opening import open_store
@@ -225,6 +225,8 @@ class ListenerService(Service):
     def startService(self) -> None:
         """Serve clients; nothing more to do, the ports are open."""
         super().startService()
+        for port in self._ports:
+            self._say_where(port)
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
         gc.collect()
@@ -251,9 +253,12 @@ class ListenerService(Service):
     def _listening(self, port: IListeningPort) -> None:
         self._ports.append(port)
         write_through(port)
-        url = _url_of(port)
-        self._urls.listening_on(url)
-        self._log.info("Listening on {url}", url=url)
+        self._urls.listening_on(_url_of(port))
+        if self.running:
+            self._say_where(port)
+
+    def _say_where(self, port: IListeningPort) -> None:
+        self._log.info("Listening on {url}", url=_url_of(port))
         host = getattr(port.getHost(), "host", "")
         if host in ("", "0.0.0.0", "::") and not self._settings.relay.url:
             self._log.warn(

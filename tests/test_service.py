@@ -370,7 +370,9 @@ class ListenerServiceTests(ListeningTestCase):
             ("tcp:80:interface=127.0.0.1", "", 0),
         ):
             with capturedLogs() as logs:
-                self.service(endpoint, url=url).privilegedStartService()
+                service = self.service(endpoint, url=url)
+                service.privilegedStartService()
+                service.startService()
             warnings = [
                 log for log in logs if "relay.url" in (log.get("log_format") or "")
             ]

@@ -42,7 +42,10 @@ from nostrtx.turns import turns_of
 
 #: Lines that are read at a time, and may be on their way into the store at once.
 _CHUNK: Final = 512
-_ON_THE_WAY: Final = 2048
+_ON_THE_WAY: Final = 8192
+
+#: Events in one transaction: nobody waits for the single one, as a client would.
+_BATCH: Final = 2048
 
 
 @attrs.define(slots=True, eq=False)
@@ -101,7 +104,7 @@ class Import:
         store: Where the events go.
         turns: The reactor's turns.
         clock: Wall-clock time.
-        settings: Limits and batch size.
+        settings: What is refused.
         verify: Whether signatures are checked.
         check: Raises :class:`Rejected` for events that are not to be taken.
 
@@ -129,7 +132,7 @@ class Import:
             turns, self._on_checked
         )
         self._batches: WriteBatches[Line] = WriteBatches(
-            store, turns, settings.ingest.max_batch_events, self._on_saved, self._failed
+            store, turns, _BATCH, self._on_saved, self._failed
         )
         self._next = self.signatures.add if verify else self._batches.add
 

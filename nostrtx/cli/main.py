@@ -31,3 +31,7 @@ main.add_command(sync_command)
 main.add_command(invite_command)
 main.add_command(members_command)
 main.add_command(roles_command)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Final
 
 from nostrtx.nostr.signing import verify
@@ -38,9 +39,10 @@ def check_batch(batch: bytes) -> bytes:
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer batches until the other side closes."""
-    while batch := connection.recv(RECORD_BYTES * MAX_BATCH):
-        connection.sendall(check_batch(batch))
+    """Answer batches until the other side closes, or is killed."""
+    with suppress(ConnectionError):
+        while batch := connection.recv(RECORD_BYTES * MAX_BATCH):
+            connection.sendall(check_batch(batch))
 
 
 def main() -> None:

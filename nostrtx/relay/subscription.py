@@ -23,13 +23,13 @@ MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 
 
 class Subscription:
-    """
+    r"""
     A subscription of one client.
 
     Args:
         client: Where its events go.
         auth: Who the client has proved to be.
-        id_: The client's name for it.
+        id\_: The client's name for it.
         refuse: Ends the subscription of that name and says why.
 
     Attributes:

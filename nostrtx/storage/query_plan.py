@@ -82,32 +82,32 @@ class Plan:
 
 
 def plan_query(
-    filter_: Filter,
+    asked: Filter,
     size: Callable[[Way, int], int],
     hidden: frozenset[int] = frozenset(),
 ) -> Plan:
     """
-    The best way to answer ``filter_``, which must not match nothing.
+    The best way to answer ``asked``, which must not match nothing.
 
     Args:
-        filter_: What is asked for.
+        asked: What is asked for.
         size: About how many events a way leads to; takes the way and the number
             of the tag condition.
         hidden: Kinds that are not to be found, whatever the filter asks for.
     """
-    kinds = filter_.kinds
+    kinds = asked.kinds
     if kinds is not None:
         if not (0 <= min(kinds) and max(kinds) <= MAX_KIND):
             kinds = tuple([kind for kind in kinds if 0 <= kind <= MAX_KIND])
         if not hidden.isdisjoint(kinds):
             kinds = tuple([kind for kind in kinds if kind not in hidden])
         hidden = frozenset()
-    tags = filter_.tags
+    tags = asked.tags
     tag = -1
-    if filter_.ids is not None:
+    if asked.ids is not None:
         way = Way.IDS
     else:
-        way, tag = _index(filter_, kinds, size)
+        way, tag = _index(asked, kinds, size)
     return Plan(
         way,
         tag,
@@ -115,29 +115,29 @@ def plan_query(
         hidden,
         (way is Way.IDS and kinds is not None)
         or (way in (Way.IDS, Way.EVERYTHING) and bool(hidden)),
-        filter_.authors is not None and way not in (Way.AUTHORS, Way.ADDRESSES),
+        asked.authors is not None and way not in (Way.AUTHORS, Way.ADDRESSES),
         way in (Way.IDS, Way.ADDRESSES)
-        and not (filter_.since is None and filter_.until is None),
+        and not (asked.since is None and asked.until is None),
         tuple([at for at in range(len(tags)) if at != tag]) if tags else (),
     )
 
 
 def _index(
-    filter_: Filter, kinds: tuple[int, ...] | None, size: Callable[[Way, int], int]
+    asked: Filter, kinds: tuple[int, ...] | None, size: Callable[[Way, int], int]
 ) -> tuple[Way, int]:
-    if not filter_.tags:
-        if filter_.authors is not None:
+    if not asked.tags:
+        if asked.authors is not None:
             return Way.AUTHORS, -1
         return (Way.EVERYTHING if kinds is None else Way.KINDS), -1
-    if filter_.authors is not None:
+    if asked.authors is not None:
         if kinds and all(map(is_addressable, kinds)):
-            for at, (letter, values) in enumerate(filter_.tags):
-                addresses = len(filter_.authors) * len(kinds) * len(values)
+            for at, (letter, values) in enumerate(asked.tags):
+                addresses = len(asked.authors) * len(kinds) * len(values)
                 if letter == "d" and addresses <= _MAX_ADDRESSES:
                     return Way.ADDRESSES, at
-    elif len(filter_.tags) == 1:
+    elif len(asked.tags) == 1:
         return Way.TAG, 0
-    choices = [(Way.TAG, at) for at in range(len(filter_.tags))]
-    if filter_.authors is not None:
+    choices = [(Way.TAG, at) for at in range(len(asked.tags))]
+    if asked.authors is not None:
         choices.append((Way.AUTHORS, -1))
     return min(choices, key=lambda choice: size(*choice))

@@ -39,7 +39,7 @@ button{font:inherit;font-weight:600;color:var(--card);background:var(--mark);
 border:0;border-radius:.6rem;padding:.55rem 1.1rem;min-height:2.75rem;
 cursor:pointer}
 :focus-visible{outline:3px solid var(--mark);outline-offset:2px}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(6.5rem,1fr));
 gap:.8rem;margin:0}
 .facts div{padding:.8rem 1rem;display:flex;flex-direction:column-reverse;
 justify-content:flex-end}
@@ -131,7 +131,7 @@ def _limits_in_words(settings: Settings) -> list[tuple[str, str]]:
         (
             "Stored events",
             f"at most {limits.max_limit:,} per filter, "
-            f"{min(limits.default_limit, limits.max_limit):,} if it states none",
+            f"{min(limits.default_limit, limits.max_limit):,} by default",
         ),
         ("Tags", f"{limits.max_event_tags:,} per event"),
         ("Content", f"{_counted(limits.max_content_length, 'character')} per event"),
@@ -217,9 +217,9 @@ class LandingPage:
         numbers = "".join(
             f'<div class="card"><dt>{label}</dt><dd>{facts[name]:,}</dd></div>'
             for label, name in (
-                ("Connections now", "sessions"),
-                ("Events stored since start", "events_stored"),
-                ("Events received since start", "events_received"),
+                ("Connected now", "sessions"),
+                ("Events stored", "events_stored"),
+                ("Events received", "events_received"),
             )
             if name in facts
         )
@@ -227,13 +227,13 @@ class LandingPage:
             f'{self._head}<div class="address card">'
             f'<code id="url"{said}>{escape(url)}</code>'
             '<button id="copy" type="button" aria-live="polite" hidden>Copy</button>'
-            f'</div><h2>Activity</h2><dl class="facts">{numbers}</dl>'
+            f'</div><h2>Since the start</h2><dl class="facts">{numbers}</dl>'
             f"{self._tail}"
         )
 
 
 def _link(address: str) -> str:
-    text = escape(address)
+    text = escape(address.removeprefix("mailto:"))
     if address.lower().startswith(("https://", "http://", "mailto:")):
-        return f'<a href="{text}">{text}</a>'
+        return f'<a href="{escape(address)}">{text}</a>'
     return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nostrtx.nostr.event import MAX_CREATED_AT, Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, event_id, make_event
-from tests.storage.store_case import StoreCase
+from tests.storage.store_case import StoreCase, newest_first
 
 #: Values that an index might mistake for one another.
 ODD_VALUES = (
@@ -391,3 +391,26 @@ class OrderTests(StoreCase):
             for limit in (1, 10, 100):
                 limited = filter_.with_limit(limit)
                 self.assertEqual(self.answer(limited), found[:limit])
+
+    def test_quiet_authors(self) -> None:
+        """Authors who write seldom are found behind all that others wrote."""
+        quiet = event_id(0, b"quiet")
+        strangers = tuple(event_id(n, b"strange") for n in range(80))
+        events = [
+            make_event(
+                pubkey=quiet if (n % 7 == 0 and n < 70) or n > 1170 else BOB,
+                kind=1 + n % 2,
+                created_at=NOW - n // 3,
+                content=str(n),
+            )
+            for n in range(1200)
+        ]
+        self.save(*events)
+        events = newest_first(events)
+        for authors in ((quiet, *strangers), (*strangers, quiet)):
+            for kinds in (None, (1,), (1, 2)):
+                for limit in (1, 5, 8, 12, 30, None):
+                    filter_ = Filter(authors=authors, kinds=kinds, limit=limit)
+                    found = [event.raw for event in events if filter_.matches(event)]
+                    given = self.answer(filter_)
+                    self.assertEqual(given, found[:limit], (kinds, limit))

@@ -33,6 +33,11 @@ AUTHORS: Final = _FEW + [
     sha256(bytes([n // 4])).digest()[:4] + bytes([n]) * 28 for n in range(96)
 ]
 
+#: Many who never wrote, though some keys begin like theirs, and two who did.
+_STRANGERS: Final = tuple(
+    dict.fromkeys([*(key[:20] + bytes(12) for key in AUTHORS[:70]), *AUTHORS[3:5]])
+)
+
 _TIMES: Final = [*range(NOW - 3, NOW + 4), 0, 2**32, MAX_CREATED_AT]
 _KINDS: Final = [0, 1, 3, 7, 1059, 10002, 30000, 30023]
 _D_VALUES: Final = ["", "x", "y", "x" * 90, "x" * 91]
@@ -253,7 +258,7 @@ def filters(
             st.one_of(
                 _some(_FEW),
                 _some(AUTHORS, 20),
-                st.sampled_from([tuple(AUTHORS), tuple(AUTHORS[:66]), ()]),
+                st.sampled_from([tuple(AUTHORS), tuple(AUTHORS[:66]), _STRANGERS, ()]),
             )
         ),
         kinds=_maybe(

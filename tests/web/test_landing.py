@@ -124,7 +124,7 @@ class LandingPageTests(SynchronousTestCase):
         """The relay's numbers are shown, as far as they are known."""
         facts = {"sessions": 7, "events_stored": 1234567, "other": 4711}
         html = page_of(Settings(), facts)
-        self.assertIn("<dt>Connections now</dt><dd>7</dd>", html)
+        self.assertIn("<dt>Connected now</dt><dd>7</dd>", html)
         self.assertIn("<dd>1,234,567</dd>", html)
         self.assertNotIn("4711", html)
         self.assertNotIn("Events received", html)
@@ -136,7 +136,7 @@ class LandingPageTests(SynchronousTestCase):
         for words in (
             "512,000 bytes",
             "200 per connection",
-            "at most 10 per filter, 10 if it states none",
+            "at most 10 per filter, 10 by default",
             "400,000 characters per event",
             "1 day old",
             "15 minutes in the future",

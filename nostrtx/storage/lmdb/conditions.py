@@ -44,12 +44,12 @@ def is_versioned(kind: bytes) -> bool:
 
 
 class Conditions:
-    """
+    r"""
     The checks on what an index yields for one filter.
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for.
+        filter\_: What is asked for.
         plan: How it is answered.
         kept: Where to keep events that had to be read, by ``seq``.
         screen: Which events the reader may see; what the plan leaves out need not

@@ -55,12 +55,12 @@ _SOME_KINDS: Final = 4
 
 
 class Scan:
-    """
+    r"""
     One filter's way through a snapshot.
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for; must not match nothing.
+        filter\_: What is asked for; must not match nothing.
         wanted: How many to find at least, if there are so many; None for all.
         kept: Where to keep events that had to be read, by ``seq``.
         screen: Hides events from the reader; None hides nothing.

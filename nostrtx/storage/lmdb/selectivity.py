@@ -22,42 +22,42 @@ from nostrtx.storage.query_plan import Way
 _MAX_KEYS: Final = 64
 
 
-def size_of(snapshot: Snapshot, filter_: Filter, way: Way, tag: int) -> int:
+def size_of(snapshot: Snapshot, asked: Filter, way: Way, tag: int) -> int:
     """
     About how many postings there are under the authors or one tag of a filter.
 
     Args:
         snapshot: The view of the store.
-        filter_: What is asked for.
+        asked: What is asked for.
         way: By author or by tag.
         tag: The number of the tag condition.
     """
     db = snapshot.db
     if way is Way.AUTHORS:
-        prefixes: Sequence[bytes] = filter_.authors or ()
+        prefixes: Sequence[bytes] = asked.authors or ()
         places: list[tuple[Any, Sequence[int] | None]] = [
-            (snapshot.cursor(db.authors), filter_.kinds)
+            (snapshot.cursor(db.authors), asked.kinds)
         ]
     else:
-        letter, values = filter_.tags[tag]
+        letter, values = asked.tags[tag]
         prefixes = [tag_prefix(letter, value) for value in values]
-        kinds = filter_.kinds
+        kinds = asked.kinds
         regular = None if kinds is None else [k for k in kinds if not has_address(k)]
         versioned = None if kinds is None else [k for k in kinds if has_address(k)]
         places = [
             (snapshot.cursor(db.tags), regular),
             (snapshot.cursor(db.slot_tags), versioned),
         ]
-    step = max(1, len(prefixes) * len(filter_.kinds or (1,)) // _MAX_KEYS)
-    asked = prefixes[::step][:_MAX_KEYS]
+    step = max(1, len(prefixes) * len(asked.kinds or (1,)) // _MAX_KEYS)
+    tried = prefixes[::step][:_MAX_KEYS]
     total = 0
     for cursor, kinds_there in places:
-        for prefix in asked:
+        for prefix in tried:
             if kinds_there is None:
                 total += _under(cursor, prefix)
             else:
                 total += _of_kinds(cursor, prefix, islice(kinds_there, _MAX_KEYS))
-    return total * len(prefixes) // max(1, len(asked))
+    return total * len(prefixes) // max(1, len(tried))
 
 
 def _of_kinds(cursor: Any, prefix: bytes, kinds: Iterable[int]) -> int:

@@ -10,7 +10,7 @@ Pure: no I/O and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import attrs
@@ -65,8 +65,9 @@ def tag_changes(old: bytes, new: Event, are_plain: bool) -> tuple[Pairs, Pairs]:
         old_pairs, new_pairs = slot_tags(stored_event(old)), slot_tags(new)
         return old_pairs - new_pairs, new_pairs - old_pairs
     new_text = _text(new.raw)
-    old_tags = set(_text(old).split(_BETWEEN))
-    new_tags = set(new_text.split(_BETWEEN))
+    old_rest, new_rest = _without_same_ends(_text(old), new_text)
+    old_tags = set(old_rest.split(_BETWEEN))
+    new_tags = set(new_rest.split(_BETWEEN))
     removed = _pairs(old_tags - new_tags, new)
     added = _pairs(new_tags - old_tags, new)
     removed -= added
@@ -83,7 +84,37 @@ def _text(raw: bytes) -> bytes:
     if raw.startswith(b"]", start):
         return b""
     # Within a string the quotation mark would be escaped.
-    return raw[start + 1 : raw.index(b']],"content":', start)]
+    return raw[start + 1 : raw.rindex(b']],"content":', start)]
+
+
+def _without_same_ends(old: bytes, new: bytes) -> tuple[bytes, bytes]:
+    """Two texts of tags without the tags that both begin with, and end with."""
+    same = _same_length(old, new, lambda text, start, end: text[start:end])
+    start = old.rfind(_BETWEEN, 0, same)
+    if start >= 0:
+        old, new = old[start + len(_BETWEEN) :], new[start + len(_BETWEEN) :]
+    same = _same_length(
+        old, new, lambda text, start, end: text[len(text) - end : len(text) - start]
+    )
+    end = old.find(_BETWEEN, len(old) - same)
+    if end >= 0:
+        end -= len(old)
+        old, new = old[:end], new[:end]
+    return old, new
+
+
+def _same_length(
+    old: bytes, new: bytes, part: Callable[[bytes, int, int], bytes]
+) -> int:
+    """How many bytes two texts have in common, from the end that ``part`` cuts."""
+    same, differ = 0, min(len(old), len(new)) + 1
+    while differ - same > 1:
+        middle = (same + differ) // 2
+        if part(old, same, middle) == part(new, same, middle):
+            same = middle
+        else:
+            differ = middle
+    return same
 
 
 def _pairs(tags: Iterable[bytes], version: Event) -> Pairs:

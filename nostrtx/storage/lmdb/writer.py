@@ -137,7 +137,7 @@ class EventWriter:
         self._authors.append((pubkey + kind2, posting))
         self._kinds.append((kind2, posting))
         self._times.append((time[:3], time + id_ + rest))
-        expiration = _expiration(event.raw, event)
+        expiration = event.expiration
         if expiration is not None:
             self._txn.put(expiry_key(expiration, seq), posting, db=self._db.expiries)
         if is_deletion_request(event):
@@ -380,8 +380,6 @@ def _slot_tag_prefix(pair: tuple[str, str], pubkey: bytes) -> bytes:
     return tag_prefix(name, value) if name else other_d_prefix(pubkey, value)
 
 
-def _expiration(raw: bytes, event: Event | None = None) -> int | None:
+def _expiration(raw: bytes) -> int | None:
     """When the event ``raw`` expires; mostly it is quick to see that it does not."""
-    if b'"expiration"' not in raw:
-        return None
-    return (stored_event(raw) if event is None else event).expiration
+    return stored_event(raw).expiration if b'"expiration"' in raw else None
