@@ -34,7 +34,9 @@ AUTHORS: Final = _FEW + [
 ]
 
 #: Many who never wrote, though some keys begin like theirs, and two who did.
-_STRANGERS: Final = (*(key[:20] + bytes(12) for key in AUTHORS[:70]), *AUTHORS[3:5])
+_STRANGERS: Final = tuple(
+    dict.fromkeys([*(key[:20] + bytes(12) for key in AUTHORS[:70]), *AUTHORS[3:5]])
+)
 
 _TIMES: Final = [*range(NOW - 3, NOW + 4), 0, 2**32, MAX_CREATED_AT]
 _KINDS: Final = [0, 1, 3, 7, 1059, 10002, 30000, 30023]
