@@ -245,17 +245,14 @@ class RelayWebSocketProtocol(RestingProtocol):
             self.factory.to_flush(self)
         headers = FRAME_HEADERS
         around = len(head) + 1
-        frames = b"".join(
-            [
-                part
-                for event in events
-                for part in (headers[around + len(event)], head, event, b"]")
-            ]
-        )
-        queue.append(frames)
-        # The queue counts as one message for each of its pieces.
-        self.messages_sent += len(events) - 1
-        self._queued_bytes += len(frames)
+        queue += [
+            part
+            for event in events
+            for part in (headers[around + len(event)], head, event, b"]")
+        ]
+        # Each piece of the queue will count as a message, and an event has four.
+        self.messages_sent -= 3 * len(events)
+        self._queued_bytes += sum(map(len, events)) + (around + 4) * len(events)
         if self._queued_bytes > FULL_BYTES:
             self.flush()
 

@@ -6,13 +6,14 @@ The newest matches of one filter, and what its limit cuts off (NIP-01, NIP-67).
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
+from functools import lru_cache
 
 import attrs
 
 from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
-from nostrtx.storage.lmdb.keys import created_at_of
+from nostrtx.storage.lmdb.keys import KIND, created_at_of, kind_key
 from nostrtx.storage.lmdb.merge import newest
 from nostrtx.storage.lmdb.scan import Scan
 from nostrtx.storage.lmdb.snapshot import Snapshot
@@ -36,6 +37,11 @@ class Cut:
     postings: list[bytes]
     left_out: Collection[bytes] = ()
     is_whole: bool = False
+
+
+@lru_cache(maxsize=64)
+def _kind_keys(kinds: frozenset[int]) -> frozenset[bytes]:
+    return frozenset(map(kind_key, kinds))
 
 
 class Newest:
@@ -66,6 +72,10 @@ class Newest:
         asked, limit = self._filter, self._filter.limit
         if limit == 0:
             return Cut([])
+        if self._is_mere_list(limit):
+            found = sorted(p for p in map(self._posting_of, asked.ids or ()) if p)
+            if not self._hides_any(found):
+                return Cut(found, is_whole=True)
         scan = Scan(self._snapshot, asked, limit, self._kept, self._screen)
         found = yield from scan.postings()
         if limit is None or (scan.is_complete and len(found) <= limit):
@@ -77,6 +87,40 @@ class Newest:
         if len(found) > limit and found[limit][_SECOND] != second:
             return cut
         return (yield from self._with_second(cut, second))
+
+    def _is_mere_list(self, limit: int | None) -> bool:
+        """
+        Whether the filter has ids and nothing else that could leave one out.
+
+        Most of those that ask for ids do, and then there is nothing to plan.
+        """
+        asked = self._filter
+        return (
+            asked.ids is not None
+            and asked.authors is None
+            and asked.kinds is None
+            and asked.since is None
+            and asked.until is None
+            and not asked.tags
+            and (limit is None or len(asked.ids) <= limit)
+            and asked.search is None
+            and not self._snapshot.expired
+        )
+
+    def _hides_any(self, found: Sequence[bytes]) -> bool:
+        """Whether the screen must be asked about any of the postings."""
+        screen = self._screen
+        if screen is None:
+            return False
+        if screen.kinds is None:
+            return True
+        kinds = _kind_keys(screen.kinds)
+        return any(posting[KIND] in kinds for posting in found)
+
+    def _posting_of(self, id_: bytes) -> bytes | None:
+        snapshot = self._snapshot
+        posting: bytes | None = snapshot.get(id_, None, snapshot.db.ids)
+        return posting
 
     def _with_second(self, cut: Cut, second: bytes) -> Generator[None, None, Cut]:
         """What is given, and as much as is reasonable of the last one's second."""
