@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from shutil import copytree, rmtree
+from shutil import copytree, ignore_patterns, rmtree
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -110,7 +110,7 @@ class FollowTests(IndexCase):
         follower.catch_up(lambda: False)
         # What a process that is killed now leaves behind.
         left = self.path.with_name("left")
-        copytree(self.path, left)
+        copytree(self.path, left, ignore=ignore_patterns(".tmp*"))
         follower.end()
         self.path = left
         index = self.opened()
