@@ -380,6 +380,36 @@ class DiscoverySettings:
 
 
 @attrs.frozen
+class ClusterSettings:
+    """
+    ``[cluster]``: the processes that are one relay together.
+
+    Attributes:
+        workers: Processes that serve clients on this machine, over one store; 0 for
+            one per core.
+        node: What this machine is called among the others; empty for its host name.
+        redis: Where news travels between nodes: ``redis://``, ``rediss://`` or
+            ``unix://``; empty for none.
+        sentinels: Hosts and ports of Redis Sentinels that know where it is, instead
+            of the host in ``redis``.
+        sentinel_service: What they call it.
+        channel: Begins the names of all that the relay has in Redis.
+        secret_file: A file with the cluster's secrets, 64 hexadecimal digits each on
+            a line of its own: news is sealed with the first and accepted with any.
+        poll_seconds: How often the store is asked for what news did not tell.
+    """
+
+    workers: int = attrs.field(default=1, validator=at_least(0, 256))
+    node: str = ""
+    redis: str = ""
+    sentinels: tuple[str, ...] = ()
+    sentinel_service: str = "mymaster"
+    channel: str = "nostrtx"
+    secret_file: str = ""
+    poll_seconds: float = attrs.field(default=1.0, validator=positive)
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -410,6 +440,7 @@ class Settings:
     discovery: DiscoverySettings = DiscoverySettings()
     groups: GroupSettings = GroupSettings()
     negentropy: NegentropySettings = NegentropySettings()
+    cluster: ClusterSettings = ClusterSettings()
     log: LogSettings = LogSettings()
 
     @property

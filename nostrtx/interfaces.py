@@ -123,6 +123,27 @@ class Count:
     done: bool
 
 
+@attrs.frozen(slots=True)
+class LogPart:
+    """
+    A part of the arrival log.
+
+    Attributes:
+        events: The events in it, each as its ``seq`` and its :attr:`Event.raw`.
+        to: The part ends here, at this ``seq``: what is not among the events has
+            been removed.
+        last: The ``seq`` of the event stored last, as of this reading.
+    """
+
+    events: Sequence[tuple[int, bytes]]
+    to: int
+    last: int
+
+
+class BroadcasterUnusable(Exception):
+    """This node cannot join the others; the text is one line that says why."""
+
+
 class IScreen(Interface):
     """What one reader may not see of a store's answers; asked for every event."""
 
@@ -152,10 +173,11 @@ class IStoredQuery(Interface):
     its page is asked for may be left out.
     """
 
-    floor: int = Attribute(
+    floor: int | None = Attribute(
         """
         The ``seq`` of the last event in the snapshot, 0 in an empty store.
-        The answer holds matches up to here and none beyond.
+        The answer holds matches up to here and none beyond. None as long as that
+        is not known: a store elsewhere knows it with the first page.
         """
     )
 
@@ -309,13 +331,30 @@ class IEventStore(Interface):
         """
 
     def last_seq() -> int:
-        """The ``seq`` of the event stored last, 0 in a store that never had one."""
+        """
+        The ``seq`` of the event stored last, 0 in a store that never had one.
+
+        A store elsewhere tells what it has last heard of.
+        """
+
+    def log_after(seq: int, most: int) -> Deferred[LogPart] | LogPart:
+        """
+        The arrival log after ``seq``: the next ``most`` events, each after its own.
+
+        Returns:
+            The part, at once from an embedded store. The Deferred fails with
+            :class:`StoreError`.
+
+        Raises:
+            StoreError: The store failed.
+        """
 
     def events_after(seq: int, most: int) -> list[tuple[int, bytes]]:
         """
         The arrival log after ``seq``: the next ``most`` events, each after its own.
 
-        What was removed is not in it. May be called from any thread.
+        What was removed is not in it. May be called from any thread, which then
+        waits for the store.
 
         Raises:
             StoreError: The store failed.
@@ -330,6 +369,62 @@ class IEventStore(Interface):
         Raises:
             StoreError: The store failed.
         """
+
+
+class IBroadcaster(Interface):
+    """
+    News between the processes of one relay, workers of a machine or nodes.
+
+    News may be lost: what matters for long is in the store, and is looked for there.
+    Nobody hears what it said itself. What one process says on one topic arrives in
+    that order.
+    """
+
+    name: str = Attribute(
+        "What this process is called; unique among those that hear one another."
+    )
+
+    shares_store: bool = Attribute(
+        """
+        Whether all that hear it read one embedded store, so that stored events need
+        not travel.
+        """
+    )
+
+    is_connected: bool = Attribute("Whether news arrives and can be sent now.")
+
+    def listen(topic: str, heard: Callable[[str, bytes], None]) -> None:
+        """
+        Have ``heard`` called with the sender's name and each payload on ``topic``.
+
+        To be called before :meth:`start`. The news are as the sender said them: the
+        broadcaster lets in nobody else.
+        """
+
+    def on_connected(call: Callable[[], None]) -> None:
+        """Have ``call`` made whenever a connection stands; before, news was lost."""
+
+    def start() -> Deferred[None]:
+        """
+        Join the others.
+
+        Returns:
+            Fires once this process may serve, also when the others cannot be
+            reached at this moment. Fails with :class:`BroadcasterUnusable` if it may
+            never join them.
+        """
+
+    def publish(topic: str, payload: bytes) -> bool:
+        """
+        Tell all others; False if there is no connection and the news is lost.
+
+        Args:
+            topic: ASCII, at most 32 characters.
+            payload: Any bytes.
+        """
+
+    def stop() -> Deferred[None]:
+        """Send what was published, then leave; fires when that is done."""
 
 
 class IClient(Interface):

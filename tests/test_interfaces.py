@@ -11,8 +11,10 @@ from zope.interface.interface import InterfaceClass, Method
 from zope.interface.verify import verifyClass
 
 from nostrtx import interfaces
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.interfaces import (
     IAdmission,
+    IBroadcaster,
     IClient,
     IClientSession,
     IEventStore,
@@ -40,6 +42,7 @@ from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     IAdmission: (Admissions, IdentifierPolicy, Membership),
+    IBroadcaster: (LocalBroadcaster,),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),

@@ -76,7 +76,7 @@ class FanOut:
             if subscription.waiting is None:
                 subscription.client.send_shared(subscription.prefix, body)
                 delivered += 1
-            elif not subscription.hold_back(body):
+            elif not subscription.hold_back(seq, body):
                 overrun.append(subscription)
         self._statistics.events_delivered += delivered
         for subscription in overrun:

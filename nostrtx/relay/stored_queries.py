@@ -89,7 +89,7 @@ class StoredQueries:
         except Exception as error:
             self._fail(subscription, error)
             return
-        subscription.floor = query.floor
+        subscription.floor = query.floor or 0
         deadline = self._slice_ends
         if deadline is None:
             deadline = self._begin_slice(now)
@@ -125,6 +125,7 @@ class StoredQueries:
             while True:
                 if isinstance(page, Deferred):
                     page = await page
+                    subscription.floor = query.floor or 0
                 if page.events:
                     self._send(subscription, page.events)
                 if page.done:

@@ -38,7 +38,8 @@ class Subscription:
         id_json: The client's name for it, as JSON.
         prefix: What stands before the event in its EVENT messages.
         floor: Live events whose ``seq`` is at or below are the query's to send.
-        waiting: Live events while replaying, as message bodies; None once it is live.
+        waiting: Live events while replaying, each as its ``seq`` and its message body;
+            None once it is live.
         cancel_query: Ends the stored query while it runs, None before and after.
     """
 
@@ -70,7 +71,7 @@ class Subscription:
         self.id_json = dumps(id_)
         self.prefix = event_prefix(self.id_json)
         self.floor = 0
-        self.waiting: list[bytes] | None = []
+        self.waiting: list[tuple[int, bytes]] | None = []
         self.cancel_query: Callable[[], None] | None = None
         self.indexed: tuple[object, ...] = ()
         self._waiting_bytes = 0
@@ -79,18 +80,19 @@ class Subscription:
         """End it with a CLOSED that says why."""
         self._refuse(self._id, refusal)
 
-    def hold_back(self, body: bytes) -> bool:
+    def hold_back(self, seq: int, body: bytes) -> bool:
         """
         Keep a live event until EOSE; False if it is too much.
 
         Args:
+            seq: Its place in the arrival log; 0 for an ephemeral event.
             body: The event's message behind the prefix.
         """
         assert self.waiting is not None
         self._waiting_bytes += len(self.prefix) + len(body)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             return False
-        self.waiting.append(body)
+        self.waiting.append((seq, body))
         return True
 
     def go_live(self) -> int:
@@ -98,11 +100,13 @@ class Subscription:
         Send what has waited; from now on events are sent as they come.
 
         Returns:
-            How many live events had waited.
+            How many live events were sent.
         """
         waiting, self.waiting = self.waiting, None
         if not waiting:
             return 0
-        for body in waiting:
+        # The floor may have become known only after they began to wait.
+        bodies = [body for seq, body in waiting if not 0 < seq <= self.floor]
+        for body in bodies:
             self.client.send(self.prefix + body)
-        return len(waiting)
+        return len(bodies)

@@ -20,6 +20,7 @@ from nostrtx.interfaces import (
     IScreen,
     IStoredCount,
     IStoredQuery,
+    LogPart,
     Page,
     SaveOutcome,
     SaveResult,
@@ -144,6 +145,12 @@ class MemoryEventStore:
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last."""
         return self._last_seq
+
+    def log_after(self, seq: int, most: int) -> LogPart:
+        """A part of the arrival log."""
+        events = self.events_after(seq, most)
+        to = events[-1][0] if len(events) == most else self._last_seq
+        return LogPart(events, to, self._last_seq)
 
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """The next events of the arrival log."""

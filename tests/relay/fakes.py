@@ -25,6 +25,7 @@ from nostrtx.interfaces import (
     IStoredCount,
     IStoredQuery,
     ITurns,
+    LogPart,
     Page,
     SaveResult,
 )
@@ -398,6 +399,10 @@ class HeldStore:
     def last_seq(self) -> int:
         """That of the store within."""
         return self.inner.last_seq()
+
+    def log_after(self, seq: int, most: int) -> LogPart:
+        """That of the store within."""
+        return self.inner.log_after(seq, most)
 
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """Those of the store within."""

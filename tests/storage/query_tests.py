@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from nostrtx.interfaces import LogPart
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, NOW, make_event
@@ -136,6 +137,31 @@ class QueryTests(StoreCase):
         self.assertEqual(seqs[-1], self.store.last_seq())
         self.assertEqual(self.store.events_after(seqs[4], 3), log[5:8])
         self.assertEqual(self.store.events_after(seqs[-1], 3), [])
+
+    def test_part_of_the_log(self) -> None:
+        """A part of the log says where it ends, and where the log does."""
+        self.assertEqual(self.log_after(0, 10), LogPart([], 0, 0))
+        self.save(make_event(kind=0))
+        self.save(make_event(kind=0, created_at=NOW + 1))
+        notes = self.notes(3)
+        last = self.store.last_seq()
+        part = self.log_after(0, 2)
+        self.assertEqual([raw for _, raw in part.events][1:], [notes[0].raw])
+        self.assertEqual((part.to, part.last), (part.events[-1][0], last))
+        part = self.log_after(part.to, 3)
+        self.assertEqual([raw for _, raw in part.events], [n.raw for n in notes[1:]])
+        self.assertEqual((part.to, part.last), (last, last))
+        self.assertEqual(self.log_after(last, 3), LogPart([], last, last))
+
+    def test_end_of_the_log_without_the_removed(self) -> None:
+        """The log is read to its end, also where its last events were removed."""
+        doomed = make_event(content="doomed")
+        self.notes(1)
+        self.save(doomed)
+        self.result_of(self.store.remove_events([doomed.id]))
+        last = self.store.last_seq()
+        part = self.log_after(0, 10)
+        self.assertEqual((len(part.events), part.to, part.last), (1, last, last))
 
     def test_arrival_log_without_the_removed(self) -> None:
         """What was removed is not in the log, nor found by its ``seq``."""

@@ -15,6 +15,7 @@ from nostrtx.interfaces import (
     IScreen,
     IStoredCount,
     IStoredQuery,
+    LogPart,
     Page,
     SaveOutcome,
 )
@@ -134,6 +135,11 @@ class StoreCase(_TestCase):
             if count.done:
                 counting.close()
                 return count.events
+
+    def log_after(self, seq: int, most: int) -> LogPart:
+        """A part of the arrival log, after waiting for it if need be."""
+        part = self.store.log_after(seq, most)
+        return self.result_of(part) if isinstance(part, Deferred) else part
 
     def sweep(self, now: float) -> int:
         """Remove all that is expired; how much that was."""

@@ -25,6 +25,7 @@ from nostrtx.interfaces import (
     IScreen,
     IStoredCount,
     IStoredQuery,
+    LogPart,
     SaveResult,
     StoreError,
     TooManyEvents,
@@ -179,6 +180,16 @@ class LMDBEventStore:
             return snapshot.last_seq()
         finally:
             snapshot.close()
+
+    def log_after(self, seq: int, most: int) -> LogPart:
+        """A part of the arrival log."""
+        # What is stored between the two readings may be in the part as well.
+        last = self.last_seq()
+        events = self.events_after(seq, most)
+        to = events[-1][0] if events else seq
+        if len(events) < most:
+            to = max(to, last)
+        return LogPart(events, to, max(to, last))
 
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """The next events of the arrival log."""

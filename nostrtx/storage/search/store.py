@@ -94,7 +94,9 @@ class SearchingEventStore(
         if not searching:
             return self._store.query(others, now, screen)
         query = self._store.query(others, now, screen) if others else None
-        floor = self._store.last_seq() if query is None else query.floor
+        floor = None if query is None else query.floor
+        if floor is None:
+            floor = self._store.last_seq()
 
         def search() -> Deferred[list[bytes]]:
             return self._do(lambda: self._finder.best(searching, now, screen, floor))
