@@ -102,6 +102,12 @@ tools:
 		missing+=' nodejs'; \
 	command -v npm >/dev/null || missing+=' npm'; \
 	command -v chromium >/dev/null || missing+=' chromium fonts-liberation'; \
+	command -v redis-server >/dev/null || missing+=' redis-server'; \
+	command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing+=' haproxy'; \
+	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=' nginx-light'; \
+	command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
+		missing+=' pgbouncer'; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=' postgresql'; \
 	if [ -n "$$missing" ]; then $(call debian_packages,$$missing,true); fi
 	@if command -v npm >/dev/null; then $(MAKE) $(CLIENTS_READY); fi
 

@@ -84,13 +84,20 @@ class StoreSettings:
     ``[store]``: where events are kept.
 
     Attributes:
-        url: ``lmdb:PATH`` (a directory) or ``memory:`` (lost on exit).
+        url: ``lmdb:PATH`` (a directory), ``postgresql://...`` (shared by nodes) or
+            ``memory:`` (lost on exit).
         max_gigabytes: Most that an LMDB store may grow to; the file is only as
             large as its content.
+        replica_url: A PostgreSQL that follows the one in ``url`` and may answer
+            queries; empty for none.
+        connections: Connections of each process to PostgreSQL for queries, and
+            as many to its replica. Some more are for writing.
     """
 
     url: str = "lmdb:data"
     max_gigabytes: int = attrs.field(default=1024, validator=at_least(1, 65_536))
+    replica_url: str = ""
+    connections: int = attrs.field(default=4, validator=at_least(1, 1000))
 
     @property
     def directory(self) -> str | None:

@@ -349,6 +349,19 @@ class IEventStore(Interface):
             StoreError: The store failed.
         """
 
+    def alone() -> Deferred[Callable[[], None]]:
+        """
+        Wait until nobody else, in whatever process that shares the store, is alone.
+
+        For changes that rest upon what others have changed: whoever is alone, and
+        has read the log to its end, knows all of it. A process that ends is no
+        longer alone.
+
+        Returns:
+            Fires with what is to be called at the end, once; may be cancelled. Fails
+            with :class:`StoreError`.
+        """
+
     def events_after(seq: int, most: int) -> list[tuple[int, bytes]]:
         """
         The arrival log after ``seq``: the next ``most`` events, each after its own.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
 from nostrtx.interfaces import (
@@ -67,6 +67,7 @@ class MemoryEventStore:
         self._deleted_addresses: dict[Address, int] = {}
         self._vanished: dict[bytes, int] = {}
         self._last_seq = 0
+        self._lock = DeferredLock()
 
     def open(self) -> None:
         """Nothing to do."""
@@ -151,6 +152,10 @@ class MemoryEventStore:
         events = self.events_after(seq, most)
         to = events[-1][0] if len(events) == most else self._last_seq
         return LogPart(events, to, self._last_seq)
+
+    def alone(self) -> Deferred[Callable[[], None]]:
+        """Wait for others in this process; there are no other processes."""
+        return self._lock.acquire().addCallback(lambda lock: lock.release)
 
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """The next events of the arrival log."""

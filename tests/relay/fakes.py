@@ -404,6 +404,10 @@ class HeldStore:
         """That of the store within."""
         return self.inner.log_after(seq, most)
 
+    def alone(self) -> Deferred[Callable[[], None]]:
+        """As in the store within."""
+        return self.inner.alone()
+
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """Those of the store within."""
         return self.inner.events_after(seq, most)

@@ -257,3 +257,12 @@ class SavingTests(StoreCase):
         self.assertEqual(self.answer(Filter()), held)
         self.assertEqual(len(set(held)), len(held))
         self.assertEqual(self.count(Filter()), len(held))
+
+    def test_alone(self) -> None:
+        """One after the other is alone, in the order in which they asked."""
+        leave = self.result_of(self.store.alone())
+        second = self.store.alone()
+        self.assertFalse(second.called)
+        leave()
+        self.result_of(second)()
+        self.result_of(self.store.alone())()

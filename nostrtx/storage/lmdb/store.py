@@ -9,6 +9,7 @@ Other processes may use the same directory at the same time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from itertools import islice
@@ -34,6 +35,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays
+from nostrtx.storage.lmdb.alone import LockFile
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.job_thread import JobThread
 from nostrtx.storage.lmdb.keys import number
@@ -85,6 +87,7 @@ class LMDBEventStore:
         self._writer = JobThread(reactor, "nostrtx writer")
         self._reader = JobThread(reactor, "nostrtx reader")
         self._databases: Databases | None = None
+        self._lock = LockFile(os.path.join(path, "alone.lock"), reactor)
 
     def open(self) -> None:
         """Open the directory and start the thread that writes."""
@@ -190,6 +193,10 @@ class LMDBEventStore:
         if len(events) < most:
             to = max(to, last)
         return LogPart(events, to, max(to, last))
+
+    def alone(self) -> Deferred[Callable[[], None]]:
+        """Wait for others, here and in other processes, by a file in the directory."""
+        return self._lock.acquire()
 
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """The next events of the arrival log."""
