@@ -16,15 +16,21 @@ from typing import Any
 import attrs
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import RelaySettings, SearchSettings, Settings
 from nostrtx.config_file import ConfigError
-from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.interfaces import (
+    BroadcasterUnusable,
+    IBroadcaster,
+    IEventStore,
+    StoreUnusable,
+)
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
@@ -99,9 +105,56 @@ class StoreService(Service):
         return self._store.close()
 
 
+class BroadcasterService(Service):
+    """
+    News between the processes of the relay, while this runs.
+
+    The relay serves before it has joined the others, and when they are out of reach:
+    what news does not tell, the store's log does.
+
+    Args:
+        broadcaster: Brings and takes the news.
+        reactor: Is stopped if this process may not join the others.
+    """
+
+    _log = Logger()
+
+    def __init__(self, broadcaster: IBroadcaster, reactor: Any) -> None:
+        self._broadcaster = broadcaster
+        self._reactor = reactor
+        self._joining: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Join the others."""
+        super().startService()
+        self._joining = Deferred.fromCoroutine(self._join())
+
+    def stopService(self) -> Deferred[None]:
+        """Tell what is to be told, then leave."""
+        super().stopService()
+        if self._joining is not None:
+            self._joining.cancel()
+        return self._broadcaster.stop()
+
+    async def _join(self) -> None:
+        try:
+            await self._broadcaster.start()
+        except CancelledError:
+            pass
+        except BroadcasterUnusable as error:
+            self.refused(error)
+        except Exception:
+            self._log.failure("Joining the other processes failed.")
+
+    def refused(self, error: BroadcasterUnusable) -> None:
+        """Stop the process: it may not join the others, or no longer."""
+        self._log.critical("nostr-relay: {reason}", reason=error)
+        self._reactor.stop()
+
+
 class RelayService(Service):
     """
-    The relay's own work: verifier processes and the expiry sweep.
+    The relay's own work: the log, verifier processes and the expiry sweep.
 
     Args:
         relay: What the sessions share.
@@ -355,11 +408,13 @@ def make_service(settings: Settings, reactor: Any) -> IService:
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
-    relay = Relay(store, turns, reactor, settings, urls.all, token_bytes)
+    broadcaster = LocalBroadcaster()
+    relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
     service = SequentialService()
     for child in (
         StoreService(store, settings.store.url),
+        BroadcasterService(broadcaster, reactor),
         RelayService(relay, reactor, settings),
         ListenerService(relay, websockets, reactor, settings, urls),
     ):

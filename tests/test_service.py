@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import (
     DiscoverySettings,
     IngestSettings,
@@ -204,6 +205,7 @@ class RelayServiceTests(SynchronousTestCase):
         )
         relay = Relay(
             MemoryEventStore(),
+            LocalBroadcaster(),
             ScheduledTurns(reactor),
             reactor,
             settings,
@@ -334,7 +336,13 @@ class ListenerServiceTests(ListeningTestCase):
         turns = ScheduledTurns(self.reactor)
         urls = RelayURLs(settings.relay)
         relay = Relay(
-            MemoryEventStore(), turns, self.reactor, settings, urls.all, token_bytes
+            MemoryEventStore(),
+            LocalBroadcaster(),
+            turns,
+            self.reactor,
+            settings,
+            urls.all,
+            token_bytes,
         )
         websockets = RelayWebSocketFactory(relay, settings, turns, self.reactor)
         return ListenerService(relay, websockets, self.reactor, settings, urls)

@@ -9,7 +9,7 @@ only once the event is durable (ephemeral ones: once they were delivered).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -27,15 +27,14 @@ from nostrtx.interfaces import (
     Taken,
 )
 from nostrtx.nostr.client_messages import EventMessage
-from nostrtx.nostr.deletion import deleted_ids, is_deletion_request
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
-from nostrtx.nostr.kinds import NEVER_SERVED, has_address, is_ephemeral
+from nostrtx.nostr.kinds import NEVER_SERVED, is_ephemeral
 from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.nostr.relay_messages import notice, ok
 from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
 from nostrtx.relay.admission import Admissions
-from nostrtx.relay.recent_ids import RecentIds
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
@@ -112,8 +111,7 @@ class Ingest:
         clock: Wall-clock time.
         limits: What is refused.
         max_batch: Most events in one transaction.
-        deliver: Called with each new event, its ``seq`` (0 if it is ephemeral) and
-            the time, after the commit and before its OK.
+        events: Delivers what is new, after the commit and before its OK.
         statistics: Counts outcomes.
         admissions: Rules beyond the protocol.
 
@@ -130,7 +128,7 @@ class Ingest:
         clock: IReactorTime,
         limits: LimitSettings,
         max_batch: int,
-        deliver: Callable[[Event, int, float], None],
+        events: EventLog,
         statistics: Statistics,
         admissions: Admissions | None = None,
     ) -> None:
@@ -138,9 +136,8 @@ class Ingest:
         self._waiting = BackgroundTasks()
         self._clock = clock
         self._limits = limits
-        self._deliver = deliver
+        self._events = events
         self._statistics = statistics
-        self._recent = RecentIds()
         self._saving: dict[bytes, list[IClient]] = {}
         self._pending = 0
         self._draining = False
@@ -172,16 +169,11 @@ class Ingest:
             else:
                 client.send(ok(id_, False, reason))
             return
-        if event.id in self._recent and auth.may_publish(event):
+        if event.id in self._events.recent and auth.may_publish(event):
             self._answer(event.id, client, True, _DUPLICATE)
             return
         self._pending += 1
         self.signatures.add(Submission(event, client, auth))
-
-    def forget(self, ids: Iterable[bytes]) -> None:
-        """Take note that events are gone: a later copy is no duplicate."""
-        for id_ in ids:
-            self._recent.discard(id_)
 
     def drain(self) -> Deferred[None]:
         """Refuse further events; fires when all that are under way are answered."""
@@ -274,26 +266,26 @@ class Ingest:
 
     def _pass_on(self, event: Event, client: IClient) -> None:
         """Deliver an ephemeral event, unless it was delivered a moment ago."""
-        if event.id in self._recent:
+        if not self._events.pass_on(event):
             self._answer(event.id, client, True, _DUPLICATE)
             return
-        self._recent.add(event.id)
         self._statistics.events_passed_on += 1
-        self._deliver(event, 0, self._clock.seconds())
         self._answer(event.id, client, True, "")
 
     def _on_saved(
         self, batch: Sequence[Submission], results: Sequence[SaveResult]
     ) -> None:
-        now = self._clock.seconds()
+        stored = [
+            (result.seq, submission.event)
+            for submission, result in zip(batch, results, strict=True)
+            if result.outcome is SaveOutcome.STORED
+        ]
+        self._statistics.events_stored += len(stored)
+        self._events.committed(stored)
         answered = 0
         for submission, result in zip(batch, results, strict=True):
-            event, outcome = submission.event, result.outcome
-            if outcome is SaveOutcome.STORED:
-                self._statistics.events_stored += 1
-                self._remember(event)
-                self._deliver(event, result.seq, now)
-            accepted, reason = _ANSWERS[outcome]
+            event = submission.event
+            accepted, reason = _ANSWERS[result.outcome]
             clients = self._saving.pop(event.id)
             for client in clients:
                 self._answer(event.id, client, accepted, reason)
@@ -310,17 +302,6 @@ class Ingest:
                 self._answer(submission.event.id, client, False, f"error: {reason}")
             answered += len(clients)
         self._settle(answered)
-
-    def _remember(self, event: Event) -> None:
-        """Later copies are duplicates, for as long as the event cannot go away."""
-        if is_deletion_request(event):
-            for id_ in deleted_ids(event):
-                self._recent.discard(id_)
-        elif is_vanish_request(event):
-            # Whose events these are is not known; such requests are rare.
-            self._recent.clear()
-        if not has_address(event.kind) and event.expiration is None:
-            self._recent.add(event.id)
 
     def _settle(self, answered: int) -> None:
         self._pending -= answered

@@ -21,6 +21,7 @@ from nostrtx.nostr.event import Event, d_value, stored_event
 from nostrtx.nostr.event_signing import sign_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import has_address, is_addressable
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.own_key import OwnKey
 
 _PAGE_BYTES: Final = 1024 * 1024
@@ -55,8 +56,7 @@ class OwnEvents:
         key: Loaded before anything is asked for.
         store: Where events are kept.
         clock: Wall-clock time.
-        deliver: Called with each new event, its ``seq`` and the time, after the
-            commit.
+        events: Delivers what is new.
     """
 
     def __init__(
@@ -64,18 +64,27 @@ class OwnEvents:
         key: OwnKey,
         store: IEventStore,
         clock: IReactorTime,
-        deliver: Callable[[Event, int, float], None],
+        events: EventLog,
     ) -> None:
         self._key = key
         self._store = store
         self._clock = clock
-        self._deliver = deliver
+        self._events = events
         self._lock = DeferredLock()
 
     @property
     def pubkey(self) -> bytes:
         """The relay's public key, 32 bytes."""
         return self._key.secret.pubkey
+
+    async def alone(self) -> Callable[[], None]:
+        """
+        Wait until no process of the relay is alone, as in the log of events.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        return await self._events.alone()
 
     def sign(self, draft: Draft, created_at: int | None = None) -> Event:
         """The event that a draft describes, dated now unless said otherwise."""
@@ -136,14 +145,19 @@ class OwnEvents:
         for _ in range(_MAX_ATTEMPTS):
             events = [self.sign(draft, at) for draft, at in unsaved]
             results = await self._store.save_events(events)
-            later = []
-            for one, event, result in zip(unsaved, events, results, strict=True):
-                if result.outcome is SaveOutcome.STORED:
-                    self._deliver(event, result.seq, self._clock.seconds())
-                elif result.outcome is not SaveOutcome.DUPLICATE:
-                    # A deletion stands above, or another process was as quick.
-                    draft, at = one
-                    later.append((draft, at + 1))
+            self._events.committed(
+                [
+                    (result.seq, event)
+                    for event, result in zip(events, results, strict=True)
+                    if result.outcome is SaveOutcome.STORED
+                ]
+            )
+            # A deletion stands above, or another process was as quick.
+            later = [
+                (draft, at + 1)
+                for (draft, at), result in zip(unsaved, results, strict=True)
+                if result.outcome not in (SaveOutcome.STORED, SaveOutcome.DUPLICATE)
+            ]
             if not later:
                 return
             unsaved = later

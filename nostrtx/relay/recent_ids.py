@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+from nostrtx.nostr.deletion import deleted_ids, is_deletion_request
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.kinds import has_address
+from nostrtx.nostr.vanish import is_vanish_request
+
 
 class RecentIds:
     """
@@ -25,6 +30,22 @@ class RecentIds:
         if len(self._young) >= self._generation:
             self._old, self._young = self._young, set()
         self._young.add(id_)
+
+    def note(self, event: Event) -> None:
+        """
+        Take note of a stored event: a later copy is a duplicate.
+
+        That holds for as long as the event cannot go away, and no longer for what
+        it makes go away.
+        """
+        if is_deletion_request(event):
+            for id_ in deleted_ids(event):
+                self.discard(id_)
+        elif is_vanish_request(event):
+            # Whose events these are is not known; such requests are rare.
+            self.clear()
+        if not has_address(event.kind) and event.expiration is None:
+            self.add(event.id)
 
     def discard(self, id_: bytes) -> None:
         """Forget ``id_``."""

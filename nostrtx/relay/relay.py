@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from zope.interface import implementer
 from nostrtx.config import Settings
 from nostrtx.interfaces import (
     IAdmission,
+    IBroadcaster,
     IClient,
     IClientSession,
     IEventStore,
@@ -23,6 +24,7 @@ from nostrtx.interfaces import (
 )
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.counting import Counting
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.groups.access import GroupAccess
@@ -52,9 +54,11 @@ class Relay:
 
     Args:
         store: Where events are kept; whoever opened it closes it.
+        broadcaster: Tells the relay's other processes, and hears from them; whoever
+            started it stops it.
         turns: The reactor's turns.
         clock: Wall-clock time.
-        settings: Limits, timing, ingest and auth are used.
+        settings: All but those of the edge are used.
         urls: The URLs by which clients know this relay.
         random_bytes: Makes what nobody can guess.
 
@@ -67,6 +71,7 @@ class Relay:
     def __init__(
         self,
         store: IEventStore,
+        broadcaster: IBroadcaster,
         turns: ITurns,
         clock: IReactorTime,
         settings: Settings,
@@ -80,8 +85,16 @@ class Relay:
         groups = GroupAccess() if settings.groups.enabled else None
         visibility = Visibility(settings.auth.private_kinds, access, groups)
         self._fan_out = FanOut(visibility, self.statistics)
+        self._events = EventLog(
+            store,
+            broadcaster,
+            turns,
+            clock,
+            settings.cluster.poll_seconds,
+            self.statistics,
+        )
         self.own_key = OwnKey(settings.key_file, random_bytes)
-        self.own_events = OwnEvents(self.own_key, store, clock, self._fan_out.deliver)
+        self.own_events = OwnEvents(self.own_key, store, clock, self._events)
         self._membership = invitations = None
         rules: list[IAdmission] = []
         if access is not None:
@@ -92,19 +105,19 @@ class Relay:
             invitations = Invitations(self._membership, access, for_members)
             rules.append(self._membership)
         self._identifiers: IdentifierPolicy | None = None
-        deliver = self._fan_out.deliver
         if settings.nip05.required:
-            self._identifiers = IdentifierPolicy(store, clock, settings.nip05, deliver)
+            self._identifiers = IdentifierPolicy(store, clock, settings.nip05)
+            self._events.follow(self._identifiers.note)
             rules.append(self._identifiers)
-            deliver = self._identifiers.deliver
         self._groups: Groups | None = None
         if groups is not None:
             # Last, for what changes a group goes no further.
             self._groups = Groups(
-                groups, self.own_events, store, clock, settings, deliver, self._forget
+                groups, self.own_events, store, clock, settings, self._events
             )
             rules.append(self._groups.admission)
-            deliver = self._groups.deliver
+        # Whoever takes note of an event has done so before it is delivered.
+        self._events.follow(self._fan_out.deliver)
         self._register: Register | None = None
         self._ingest = Ingest(
             store,
@@ -112,7 +125,7 @@ class Relay:
             clock,
             settings.limits,
             settings.ingest.max_batch_events,
-            deliver,
+            self._events,
             self.statistics,
             Admissions(rules),
         )
@@ -157,6 +170,7 @@ class Relay:
             settings.search.enabled,
             self._reconciliations,
         )
+        turns.at_end(self._events.end_of_turn)
 
     def start(self, reactor: Any, verifier_processes: int) -> None:
         """
@@ -168,6 +182,7 @@ class Relay:
         """
         if self._settings.signs:
             self.own_key.load()
+        self._events.start()
         if self._identifiers is not None:
             lookup = domain_lookup(reactor, self._settings.nip05)
             self._identifiers.start(lookup.document)
@@ -208,6 +223,4 @@ class Relay:
         if self._register is not None:
             self._register.close()
         self._ingest.signatures.stop()
-
-    def _forget(self, ids: Iterable[bytes]) -> None:
-        self._ingest.forget(ids)
+        self._events.stop()

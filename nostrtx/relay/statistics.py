@@ -30,6 +30,10 @@ class Statistics:
         events_delivered: Live events sent to subscriptions.
         notices: Messages that could only be answered with NOTICE.
         events_expired: Events removed because their time had come.
+        events_heard: Events that other processes of the relay told of.
+        events_read: Events of other processes that were found in the store's log.
+        log_lag: Gauge: how many events of the log are known to be there and have not
+            been delivered by this process.
     """
 
     sessions: int = 0
@@ -50,6 +54,9 @@ class Statistics:
     events_delivered: int = 0
     notices: int = 0
     events_expired: int = 0
+    events_heard: int = 0
+    events_read: int = 0
+    log_lag: int = 0
 
     def facts(self) -> dict[str, int]:
         """All counters by name."""

@@ -149,6 +149,8 @@ class MemoryEventStore:
 
     def log_after(self, seq: int, most: int) -> LogPart:
         """A part of the arrival log."""
+        if seq >= self._last_seq:
+            return LogPart((), seq, self._last_seq)
         events = self.events_after(seq, most)
         to = events[-1][0] if len(events) == most else self._last_seq
         return LogPart(events, to, self._last_seq)

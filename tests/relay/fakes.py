@@ -15,9 +15,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import AuthSettings, Settings
 from nostrtx.interfaces import (
     Count,
+    IBroadcaster,
     IClient,
     IClientSession,
     IEventStore,
@@ -28,13 +30,16 @@ from nostrtx.interfaces import (
     LogPart,
     Page,
     SaveResult,
+    StoreError,
 )
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.negentropy.snapshot import Snapshot
+from nostrtx.relay.event_log import EventLog, Follower
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session_auth import AuthRules, SessionAuth
+from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.visibility import Visibility
 from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import NOW, signed_event
@@ -307,6 +312,9 @@ class HeldStore:
         queries: All queries, oldest first.
         hold_saves: Whether saves wait for the test.
         hold_pages: Whether pages wait for the test.
+        hold_log: Whether parts of the log wait for the test.
+        log_parts: Those that were held, oldest first.
+        log_error: With what reading the log fails, if it is to.
         hold_sets: Whether sets for reconciliation wait for the test.
         sets: Those that were held, oldest first.
         page_events: How many events a page has at most.
@@ -327,6 +335,9 @@ class HeldStore:
         self.queries: list[HeldQuery] = []
         self.hold_saves = False
         self.hold_pages = False
+        self.hold_log = False
+        self.log_parts: list[tuple[Deferred[LogPart], LogPart]] = []
+        self.log_error: StoreError | None = None
         self.hold_sets = False
         self.sets: list[HeldSet] = []
         self.counts: list[HeldCount] = []
@@ -400,9 +411,22 @@ class HeldStore:
         """That of the store within."""
         return self.inner.last_seq()
 
-    def log_after(self, seq: int, most: int) -> LogPart:
-        """That of the store within."""
-        return self.inner.log_after(seq, most)
+    def log_after(self, seq: int, most: int) -> Deferred[LogPart] | LogPart:
+        """What is in the log at this moment, now or when the test says."""
+        if self.log_error is not None:
+            raise self.log_error
+        part = self.inner.log_after(seq, most)
+        if not self.hold_log:
+            return part
+        answer: Deferred[LogPart] = Deferred()
+        self.log_parts.append((answer, part))
+        return answer
+
+    def give_log(self) -> None:
+        """Answer who reads the log."""
+        parts, self.log_parts = self.log_parts, []
+        for answer, part in parts:
+            answer.callback(part)
 
     def alone(self) -> Deferred[Callable[[], None]]:
         """As in the store within."""
@@ -451,6 +475,23 @@ def auth_of(
     )
 
 
+def log_of(
+    store: IEventStore,
+    turns: FakeTurns,
+    clock: Clock,
+    *followers: Follower,
+    statistics: Statistics | None = None,
+) -> EventLog:
+    """The log of a relay of one process, and who follows it."""
+    events = EventLog(
+        store, LocalBroadcaster(), turns, clock, 1, statistics or Statistics()
+    )
+    for follower in followers:
+        events.follow(follower)
+    turns.at_end(events.end_of_turn)
+    return events
+
+
 class RelayUnderTest:
     """
     A relay with all it needs, and clients of it.
@@ -459,6 +500,7 @@ class RelayUnderTest:
         settings: Of the relay.
         has_hints: Whether EOSE says if there is more; where a test does not look at
             that, it would only be in the way.
+        broadcaster: Of the relay; None if it has one process only.
 
     Attributes:
         clock: The time; :data:`NOW` at first.
@@ -468,7 +510,10 @@ class RelayUnderTest:
     """
 
     def __init__(
-        self, settings: Settings | None = None, has_hints: bool = False
+        self,
+        settings: Settings | None = None,
+        has_hints: bool = False,
+        broadcaster: IBroadcaster | None = None,
     ) -> None:
         settings = settings or Settings()
         limits = attrs.evolve(settings.limits, eose_hints=has_hints)
@@ -479,6 +524,7 @@ class RelayUnderTest:
         self.store = HeldStore(self.clock)
         self.relay = Relay(
             self.store,
+            broadcaster or LocalBroadcaster(),
             self.turns,
             self.clock,
             settings,

@@ -19,7 +19,14 @@ from nostrtx.nostr.json import loads
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.statistics import Statistics
-from tests.relay.fakes import FakeClient, FakeTurns, HeldStore, accepted, auth_of
+from tests.relay.fakes import (
+    FakeClient,
+    FakeTurns,
+    HeldStore,
+    accepted,
+    auth_of,
+    log_of,
+)
 from tests.storage.events import NOW, signed_event
 
 _NO = Rejected(ReasonPrefix.RESTRICTED, "not here")
@@ -120,7 +127,12 @@ class WaitingTests(SynchronousTestCase):
             self.clock,
             LimitSettings(),
             100,
-            lambda event, seq, now: self.delivered.append(event),
+            log_of(
+                self.store,
+                self.turns,
+                self.clock,
+                lambda event, seq, now: self.delivered.append(event),
+            ),
             self.statistics,
             Admissions([self.rule]),
         )

@@ -14,7 +14,7 @@ from nostrtx.nostr.json import loads
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
-from tests.relay.fakes import HeldStore
+from tests.relay.fakes import FakeTurns, HeldStore, log_of
 from tests.storage.events import NOW
 
 
@@ -33,7 +33,12 @@ class AnnouncementTests(SynchronousTestCase):
             key,
             self.store,
             self.clock,
-            lambda event, seq, now: self.delivered.append(event),
+            log_of(
+                self.store,
+                FakeTurns(),
+                self.clock,
+                lambda event, seq, now: self.delivered.append(event),
+            ),
         )
         self.information: dict[str, Any] = {
             "name": "x",

@@ -15,7 +15,14 @@ from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.relay.ingest import Ingest, check_limits
 from nostrtx.relay.statistics import Statistics
-from tests.relay.fakes import FakeClient, FakeTurns, HeldStore, accepted, auth_of
+from tests.relay.fakes import (
+    FakeClient,
+    FakeTurns,
+    HeldStore,
+    accepted,
+    auth_of,
+    log_of,
+)
 from tests.storage.events import NOW, make_event, signed_event
 
 _DUPLICATE = "duplicate: this relay has the event already"
@@ -62,7 +69,7 @@ class IngestTestCase(SynchronousTestCase):
             self.clock,
             self.limits,
             100,
-            self.deliver,
+            log_of(self.store, self.turns, self.clock, self.deliver),
             self.statistics,
         )
 

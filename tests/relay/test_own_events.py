@@ -11,7 +11,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.relay.own_events import Draft, OwnEvents
 from nostrtx.relay.own_key import OwnKey
 from nostrtx.storage.memory import MemoryEventStore
-from tests.relay.fakes import HeldStore
+from tests.relay.fakes import FakeTurns, HeldStore, log_of
 from tests.storage.events import NOW, public_key, signed_event
 
 _LIST = 13534
@@ -29,7 +29,8 @@ class OwnEventsTests(SynchronousTestCase):
         key = OwnKey(None, lambda count: (7).to_bytes(count, "big"))
         key.load()
         self.delivered: list[tuple[Event, int]] = []
-        self.own = OwnEvents(key, self.store, self.clock, self.deliver)
+        events = log_of(self.store, FakeTurns(), self.clock, self.deliver)
+        self.own = OwnEvents(key, self.store, self.clock, events)
 
     def deliver(self, event: Event, seq: int, now: float) -> None:
         """Record a delivery."""

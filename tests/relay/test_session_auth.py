@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import AuthSettings, LimitSettings, Settings
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.relay import Relay
@@ -278,6 +279,7 @@ class VectorTests(VisitorTestCase):
         clock.advance(vectors["now"])
         self.under_test.relay = Relay(
             HeldStore(),
+            LocalBroadcaster(),
             FakeTurns(),
             clock,
             Settings(),

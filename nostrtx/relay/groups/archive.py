@@ -116,11 +116,12 @@ class Archive:
                 while len(beginnings) > REFERABLE:
                     beginnings.popitem(last=False)
 
-    def forget(self, id_: str, ids: Iterable[bytes]) -> None:
-        """Take note that events of a group are removed."""
-        beginnings = self._beginnings.get(id_, OrderedDict())
-        for one in ids:
-            beginnings.pop(one.hex()[:REFERENCE_LENGTH], None)
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Take note that events are removed, in whatever groups they were."""
+        gone = [one.hex()[:REFERENCE_LENGTH] for one in ids]
+        for beginnings in self._beginnings.values():
+            for one in gone:
+                beginnings.pop(one, None)
 
     def forget_group(self, id_: str) -> None:
         """Take note that a group is no more."""

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.config import Settings
 from nostrtx.interfaces import IAdmission, IEventStore
 from nostrtx.nostr.event import Event
-from nostrtx.nostr.groups import group_ids
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.groups.access import GroupAccess, is_in_group
 from nostrtx.relay.groups.admission import GroupAdmission
 from nostrtx.relay.groups.archive import Archive
@@ -30,8 +30,7 @@ class Groups:
         store: Where events are kept.
         clock: Wall-clock time.
         settings: The operator's rules.
-        deliver: Called with each new event, its ``seq`` and the time.
-        forget: Called with the ids of events that are removed.
+        events: Where changes are made known, and heard of.
 
     Attributes:
         admission: The rule for what comes in.
@@ -44,16 +43,11 @@ class Groups:
         store: IEventStore,
         clock: IReactorTime,
         settings: Settings,
-        deliver: Callable[[Event, int, float], None],
-        forget: Callable[[Iterable[bytes]], None],
+        events: EventLog,
     ) -> None:
-        self._access = access
-        self._deliver = deliver
         self._archive = Archive(store, clock)
         self._tasks = BackgroundTasks()
-        self._ledger = GroupLedger(
-            access, own, store, self._archive, clock, self.deliver, forget
-        )
+        self._ledger = GroupLedger(access, own, store, self._archive, clock, events)
         self._office = GroupOffice(
             access,
             self._ledger,
@@ -63,6 +57,8 @@ class Groups:
             settings.groups,
             _creators(settings),
         )
+        events.follow(self.note)
+        events.on_removed(self.forget)
         self.admission: IAdmission = GroupAdmission(
             access, self._office, self._archive, clock, settings.groups
         )
@@ -76,14 +72,17 @@ class Groups:
         self._tasks.cancel_all()
         self._ledger.stop()
 
-    def deliver(self, event: Event, seq: int, now: float) -> None:
-        """Take note of a new event, and deliver it."""
-        if seq and is_in_group(event):
-            self._archive.note(event)
-            for id_ in group_ids(event.tags) & self._access.deleted:
-                # It was on its way when the group was deleted.
-                self._ledger.clear(id_)
-        self._deliver(event, seq, now)
+    def note(self, event: Event, seq: int, now: float) -> None:
+        """Take note of a new event, before it is delivered."""
+        if seq:
+            if is_in_group(event):
+                self._archive.note(event)
+            self._office.note(event)
+
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Take note of events that are removed."""
+        self._archive.forget(ids)
+        self._office.forget(ids)
 
 
 def _creators(settings: Settings) -> frozenset[bytes] | None:

@@ -40,23 +40,24 @@ class Invites:
         self._settings = settings
         self._events: dict[tuple[str, str], Event] = {}
 
-    def load(self, events: Iterable[Event]) -> None:
-        """Take note of the stored events of kind 9009."""
-        for event in events:
-            try:
-                code = invite_code(event)
-            except Rejected:
-                continue
-            for id_ in group_ids(event.tags):
-                self._events[id_, code] = event
+    def note(self, event: Event) -> None:
+        """Take note of a stored event of kind 9009."""
+        try:
+            code = invite_code(event)
+        except Rejected:
+            return
+        for id_ in group_ids(event.tags):
+            self._events[id_, code] = event
 
     def has(self, id_: str, code: str) -> bool:
         """Whether there is such a code in the group."""
         return (id_, code) in self._events
 
-    def add(self, id_: str, event: Event) -> None:
-        """Take note of an event that has been saved."""
-        self._events[id_, invite_code(event)] = event
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Take note that events are removed."""
+        gone = set(ids)
+        for key in [key for key, one in self._events.items() if one.id in gone]:
+            del self._events[key]
 
     def forget_group(self, id_: str) -> None:
         """Take note that a group is no more."""
@@ -93,6 +94,6 @@ class Invites:
                 continue
             del self._events[group.id, code]
             # Whoever has deleted the event meanwhile has taken the code back.
-            if await self._ledger.remove(group.id, [event.id]):
+            if await self._ledger.remove([event.id]):
                 return True
         return False

@@ -8,18 +8,20 @@ made of again. Whoever follows the moderation events comes to the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore, SaveOutcome
+from nostrtx.interfaces import IEventStore, SaveOutcome, SaveResult
+from nostrtx.nostr.deletion import deleted_addresses
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event, d_value
 from nostrtx.nostr.group_state import Group, recorded, records
 from nostrtx.nostr.groups import GROUP_METADATA, GROUP_PINS, RELAY_SIGNED, group_ids
 from nostrtx.nostr.kinds import DELETION_REQUEST
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.own_events import Draft, OwnEvents
@@ -39,9 +41,7 @@ class GroupLedger:
         store: Where events are kept.
         archive: Looks things up there.
         clock: Wall-clock time.
-        deliver: Called with each new event, its ``seq`` and the time, after the
-            commit.
-        forget: Called with the ids of events that are removed.
+        events: Delivers what is new, and tells all processes what is removed.
     """
 
     _log = Logger()
@@ -53,16 +53,15 @@ class GroupLedger:
         store: IEventStore,
         archive: Archive,
         clock: IReactorTime,
-        deliver: Callable[[Event, int, float], None],
-        forget: Callable[[Iterable[bytes]], None],
+        events: EventLog,
     ) -> None:
         self._access = access
         self._own = own
         self._store = store
         self._archive = archive
         self._clock = clock
-        self._deliver = deliver
-        self._forget = forget
+        self._events = events
+        self._told: dict[str, dict[int, Sequence[Sequence[str]]]] = {}
         self._dated: dict[tuple[str, int], int] = {}
         self._tasks = BackgroundTasks()
 
@@ -77,17 +76,29 @@ class GroupLedger:
         for event in await self._own.stored(DELETION_REQUEST):
             if _is_epitaph(event):
                 access.deleted |= group_ids(event.tags)
-        tags_of: dict[str, dict[int, Sequence[Sequence[str]]]] = {}
         for kind in sorted(RELAY_SIGNED):
             for event in await self._own.stored(kind):
-                id_ = d_value(event.tags)
-                tags_of.setdefault(id_, {})[kind] = event.tags
-                self._dated[id_, kind] = event.created_at
-        for id_, tags in tags_of.items():
-            if GROUP_METADATA in tags and id_ not in access.deleted:
-                access.groups[id_] = recorded(id_, tags)
+                self._note_record(event)
+        for id_ in list(self._told):
+            self._recall(id_)
         for id_ in sorted(access.deleted):
             self.clear(id_)
+
+    def note(self, event: Event) -> None:
+        """Take note of what the relay says of groups, by whatever process."""
+        if event.pubkey != self._own.pubkey:
+            return
+        if event.kind in RELAY_SIGNED:
+            if self._note_record(event):
+                self._recall(d_value(event.tags))
+        elif _is_epitaph(event):
+            for id_ in group_ids(event.tags):
+                self._bury(id_)
+        elif event.kind == DELETION_REQUEST:
+            for address in deleted_addresses(event):
+                if address.kind in RELAY_SIGNED:
+                    self._told.get(address.d, {}).pop(address.kind, None)
+                    self._recall(address.d)
 
     async def save(
         self,
@@ -118,20 +129,19 @@ class GroupLedger:
             await self._undo(before, after, issued, now)
             raise Rejected(ReasonPrefix.BLOCKED, f"the event is {outcome.value}")
         for one in told:
-            self._dated[after.id, one.kind] = one.created_at
+            self._note_record(one)
         self._access.groups[after.id] = after
-        self._pass_on([event, *issued, *told], [result.seq for result in results])
+        self._pass_on([event, *issued, *told], results)
 
-    async def remove(self, id_: str, ids: Sequence[bytes]) -> int:
+    async def remove(self, ids: Sequence[bytes]) -> int:
         """
-        Remove events from a group for good; how many were there.
+        Remove events of a group for good; how many were there.
 
         Raises:
             StoreError: Nothing was removed.
         """
         removed = await self._store.remove_events(ids)
-        self._archive.forget(id_, ids)
-        self._forget(ids)
+        self._events.removed(ids)
         return removed
 
     async def bury(self, event: Event, group: Group) -> None:
@@ -144,21 +154,17 @@ class GroupLedger:
             StoreError: Nothing was changed.
         """
         id_ = group.id
-        access = self._access
         dates = [self._dated.get((id_, kind), 0) for kind in RELAY_SIGNED]
         now = max(int(self._clock.seconds()), *dates)
         tags = [["h", id_], *self._addresses(id_)]
         epitaph = self._own.sign(
             Draft(DELETION_REQUEST, tags, "the group is deleted"), now
         )
-        (result,) = await self._store.save_events([epitaph])
+        results = await self._store.save_events([epitaph])
         # As long as members are known, they are told.
-        self._deliver(event, 0, self._clock.seconds())
-        self._deliver(epitaph, result.seq, self._clock.seconds())
-        access.deleted.add(id_)
-        del access.groups[id_]
-        self._archive.forget_group(id_)
-        self.clear(id_)
+        self._events.show(event)
+        self._bury(id_)
+        self._pass_on([epitaph], results)
 
     def clear(self, id_: str) -> None:
         """Remove what is left of a deleted group; until then, nobody sees it."""
@@ -197,31 +203,60 @@ class GroupLedger:
             again = [self._own.sign(Draft(DELETION_REQUEST, tags), latest)]
         else:
             again = self._records(after, before, now)
-        for one in again:
-            self._dated[id_, one.kind] = one.created_at
-        await self._store.save_events(again)
+        self._pass_on(again, await self._store.save_events(again))
 
     def _addresses(self, id_: str) -> list[list[str]]:
         """The tags of a deletion request for all that the relay tells of a group."""
         pubkey = self._own.pubkey.hex()
         return [["a", f"{kind}:{pubkey}:{id_}"] for kind in sorted(RELAY_SIGNED)]
 
-    def _pass_on(self, events: Sequence[Event], seqs: Sequence[int]) -> None:
-        now = self._clock.seconds()
-        for event, seq in zip(events, seqs, strict=True):
-            self._deliver(event, seq, now)
+    def _pass_on(self, events: Sequence[Event], results: Sequence[SaveResult]) -> None:
+        self._events.committed(
+            [
+                (result.seq, event)
+                for event, result in zip(events, results, strict=True)
+                if result.outcome is SaveOutcome.STORED
+            ]
+        )
+
+    def _note_record(self, event: Event) -> bool:
+        """Take note of what was told of a group; whether that is the latest."""
+        id_, kind = d_value(event.tags), event.kind
+        if event.created_at <= self._dated.get((id_, kind), -1):
+            return False
+        self._dated[id_, kind] = event.created_at
+        self._told.setdefault(id_, {})[kind] = event.tags
+        return True
+
+    def _recall(self, id_: str) -> None:
+        """Make a group of what was told of it."""
+        told = self._told.get(id_, {})
+        if GROUP_METADATA not in told:
+            self._access.groups.pop(id_, None)
+        elif id_ not in self._access.deleted:
+            self._access.groups[id_] = recorded(id_, told)
+
+    def _bury(self, id_: str) -> None:
+        """Take note that a group is deleted, and clear it away."""
+        if id_ in self._access.deleted:
+            return
+        self._access.deleted.add(id_)
+        self._access.groups.pop(id_, None)
+        self._told.pop(id_, None)
+        self._archive.forget_group(id_)
+        self.clear(id_)
 
     async def _clear_away(self, id_: str) -> None:
         while True:
             events = await self._archive.in_group(id_, (), _CLEARED_AT_ONCE)
-            ids = [event.id for event in events if not self._is_own_epitaph(event)]
+            ids = [event.id for event in events if not self.is_epitaph(event)]
             if not ids:
                 break
-            await self._store.remove_events(ids)
-            self._forget(ids)
+            await self.remove(ids)
         self._access.clearing.discard(id_)
 
-    def _is_own_epitaph(self, event: Event) -> bool:
+    def is_epitaph(self, event: Event) -> bool:
+        """Whether ``event`` is the relay's word that a group is deleted."""
         return event.pubkey == self._own.pubkey and _is_epitaph(event)
 
 

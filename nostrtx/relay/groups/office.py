@@ -10,7 +10,7 @@ the one before it, the relay says the same under its own key with a later date.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -143,10 +143,26 @@ class GroupOffice:
         await self._lock.acquire()
         try:
             await self._ledger.load()
-            self._invites.load(await self._archive.find(Filter(kinds=(CREATE_INVITE,))))
+            for event in await self._archive.find(Filter(kinds=(CREATE_INVITE,))):
+                self._invites.note(event)
             self._access.is_loaded = True
         finally:
             self._lock.release()
+
+    def note(self, event: Event) -> None:
+        """Take note of what was stored, by whatever process."""
+        self._ledger.note(event)
+        if event.kind == CREATE_INVITE:
+            self._invites.note(event)
+        for id_ in group_ids(event.tags) & self._access.deleted:
+            self._invites.forget_group(id_)
+            if not self._ledger.is_epitaph(event):
+                # It was on its way when the group was deleted.
+                self._ledger.clear(id_)
+
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Take note that events were removed, by whatever process."""
+        self._invites.forget(ids)
 
     async def settled(self) -> None:
         """Wait for the changes that have been taken up by now."""
@@ -175,7 +191,12 @@ class GroupOffice:
         try:
             await self._lock.acquire()
             try:
-                return await self._change(event, id_)
+                # Other processes may have changed the group.
+                leave = await self._own.alone()
+                try:
+                    return await self._change(event, id_)
+                finally:
+                    leave()
             finally:
                 self._lock.release()
         except StoreError as error:
@@ -269,7 +290,6 @@ class GroupOffice:
                 raise invalid(f"there is no event {reference}… in this group")
         if kind == DELETE_GROUP:
             await self._ledger.bury(event, group)
-            self._invites.forget_group(group.id)
             return
         if kind == DELETE_EVENT:
             await self._delete_events(event, group)
@@ -279,8 +299,6 @@ class GroupOffice:
             self._check_removal(event, group)
         after = group.after(event)
         await self._ledger.save(event, group, after, await self._restated(event, group))
-        if kind == CREATE_INVITE:
-            self._invites.add(group.id, event)
 
     def _check_removal(self, event: Event, group: Group) -> None:
         users = named_users(event)
@@ -299,7 +317,7 @@ class GroupOffice:
             raise invalid("there is no such event in this group")
         if any(one.kind in CHANGES for one in found):
             raise Rejected(ReasonPrefix.BLOCKED, "what was decided stays on record")
-        await self._ledger.remove(group.id, [one.id for one in found])
+        await self._ledger.remove([one.id for one in found])
 
     async def _restated(self, event: Event, group: Group) -> list[Draft]:
         """What the relay must say again, dated later than what was said before."""

@@ -74,8 +74,6 @@ class IdentifierPolicy:
         store: Where profiles are.
         clock: Wall-clock time.
         settings: Whom to take, and how long answers hold.
-        deliver: Called with each new event that was committed, its ``seq`` and the
-            time.
     """
 
     _log = Logger()
@@ -85,9 +83,7 @@ class IdentifierPolicy:
         store: IEventStore,
         clock: IReactorTime,
         settings: Nip05Settings,
-        deliver: Callable[[Event, int, float], None],
     ) -> None:
-        self._deliver = deliver
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -124,8 +120,8 @@ class IdentifierPolicy:
             )
         return Deferred.fromCoroutine(self._wait(event.pubkey))
 
-    def deliver(self, event: Event, seq: int, now: float) -> None:
-        """Take note of an event that may change a profile, and pass it on."""
+    def note(self, event: Event, seq: int, now: float) -> None:
+        """Take note of an event that may change a profile."""
         if event.kind == METADATA:
             arriving = self._arriving.get(event.pubkey)
             if arriving is not None and arriving.id == event.id:
@@ -134,7 +130,6 @@ class IdentifierPolicy:
         elif event.kind in (DELETION_REQUEST, REQUEST_TO_VANISH):
             self._arriving.pop(event.pubkey, None)
             self._doubt(event.pubkey)
-        self._deliver(event, seq, now)
 
     def _holds(self, verdict: _Verdict) -> bool:
         return (

@@ -191,9 +191,14 @@ class Membership:
             self._is_stale = True
             contents = await self._do(self._register.contents)
             self._access.members = contents.members
-            drafts = await self._news(contents)
-            if drafts:
-                await self._own.publish(drafts)
+            # Every process of the relay looks at the register; one tells of it.
+            leave = await self._own.alone()
+            try:
+                drafts = await self._news(contents)
+                if drafts:
+                    await self._own.publish(drafts)
+            finally:
+                leave()
             self._is_stale = False
         finally:
             self._publishing.release()

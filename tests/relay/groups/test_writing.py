@@ -224,7 +224,7 @@ class ArchiveTests(SynchronousTestCase):
         self.assertEqual(beginnings(), expected[1:-1])
         archive.note(events[-1])
         self.assertEqual(beginnings(), expected[2:])
-        archive.forget(PIZZA, [events[-1].id])
+        archive.forget([events[-1].id])
         self.assertEqual(beginnings(), expected[2:-1])
 
 

@@ -46,7 +46,6 @@ class PolicyTestCase(SynchronousTestCase):
         self.clock.advance(NOW)
         self.store = HeldStore()
         self.asked: list[tuple[Identifier, Deferred[bytes]]] = []
-        self.delivered: list[Event] = []
         self._waiting: list[Deferred[Taken | None]] = []
         self._policies: list[IdentifierPolicy] = []
         self.addCleanup(self.end)
@@ -65,7 +64,6 @@ class PolicyTestCase(SynchronousTestCase):
             self.store,
             self.clock,
             settings,
-            lambda event, seq, now: self.delivered.append(event),
         )
         self._policies.append(self.policy)
         self.policy.start(self.fetch)
@@ -84,7 +82,7 @@ class PolicyTestCase(SynchronousTestCase):
     def save(self, event: Event) -> None:
         """Store an event and deliver it."""
         self.successResultOf(self.store.inner.save_events([event]))
-        self.policy.deliver(event, 1, self.clock.seconds())
+        self.policy.note(event, 1, self.clock.seconds())
 
     def write(self, pubkey: bytes = BOB) -> Deferred[Taken | None]:
         """Ask for a note of an author to be admitted; it has to wait."""
@@ -184,12 +182,6 @@ class VerificationTests(PolicyTestCase):
                     self.refusal(waiting),
                     f"blocked: identifiers of {host} are not taken here",
                 )
-
-    def test_delivery(self) -> None:
-        """What is stored is passed on to whom it goes."""
-        event = profile("bob@example.com")
-        self.arrive(event)
-        self.assertEqual([one.id for one in self.delivered], [event.id])
 
 
 class WaitingTests(PolicyTestCase):
@@ -348,5 +340,5 @@ class TimeTests(PolicyTestCase):
 
     def test_vanished(self) -> None:
         """Who vanishes is looked at again."""
-        self.policy.deliver(make_event(kind=62, pubkey=BOB), 1, NOW)
+        self.policy.note(make_event(kind=62, pubkey=BOB), 1, NOW)
         self.assertIsNone(self.successResultOf(self.write()))
