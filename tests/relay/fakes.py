@@ -506,6 +506,7 @@ class RelayUnderTest:
         clock: The time; :data:`NOW` at first.
         turns: The turns; nothing happens between them.
         store: Where events go.
+        broadcaster: What brings news from other processes.
         relay: What is tested.
     """
 
@@ -522,9 +523,10 @@ class RelayUnderTest:
         self.clock.advance(NOW)
         self.turns = FakeTurns()
         self.store = HeldStore(self.clock)
+        self.broadcaster = broadcaster or LocalBroadcaster()
         self.relay = Relay(
             self.store,
-            broadcaster or LocalBroadcaster(),
+            self.broadcaster,
             self.turns,
             self.clock,
             settings,

@@ -1,0 +1,208 @@
+"""A relay of several processes: what one does, clients of the others notice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.config import GroupSettings, Settings, StoreSettings
+from tests.broadcast.fakes import FakeBroadcaster
+from tests.relay.fakes import RelayUnderTest, accepted, req_message, seen
+from tests.relay.visitor import Visitor
+from tests.storage.events import public_key, signed_event
+
+ADMIN, BOB = 11, 12
+
+
+class SeveralProcessesCase(SynchronousTestCase):
+    """Two processes with one store, and a client of each."""
+
+    settings = Settings()
+    shares_store = True
+
+    def setUp(self) -> None:
+        """Start both."""
+        buses: list[FakeBroadcaster] = []
+        self.here = RelayUnderTest(
+            self.settings, broadcaster=FakeBroadcaster("a", buses, self.shares_store)
+        )
+        self.there = RelayUnderTest(
+            self.settings, broadcaster=FakeBroadcaster("b", buses, self.shares_store)
+        )
+        self.there.store.inner = self.here.store.inner
+        for process in (self.here, self.there):
+            process.relay.start(None, 0)
+            self.addCleanup(process.relay.stop)
+        self.one = Visitor(self.here)
+        self.other = Visitor(self.there)
+
+    def settle(self) -> None:
+        """Let both come to rest."""
+        for _ in range(3):
+            self.here.turns.settle()
+            self.there.turns.settle()
+
+    def publish(self, visitor: Visitor, event: Any) -> list[Any]:
+        """Publish, let both processes come to rest, and hear the answer."""
+        answers = visitor.publish(event)
+        self.settle()
+        return answers
+
+
+class DeliveryTests(SeveralProcessesCase):
+    """Events that come in at one process and go out at another."""
+
+    def test_live(self) -> None:
+        """A subscription in one process gets what is published in the other, once."""
+        self.other.ask({"kinds": [1]})
+        events = [signed_event(content=str(number)) for number in range(5)]
+        for event in events:
+            self.assertEqual(self.publish(self.one, event), [accepted(event)])
+        self.assertEqual(self.other.heard(), [seen("s", event) for event in events])
+
+    def test_ephemeral(self) -> None:
+        """So it is with events that are not stored."""
+        self.other.ask({"kinds": [20_000]})
+        event = signed_event(kind=20_000)
+        self.publish(self.one, event)
+        self.assertEqual(self.other.heard(), [seen("s", event)])
+        self.publish(self.other, event)
+        self.settle()
+        self.assertEqual([m[0] for m in self.other.heard()], [])
+
+    def test_not_twice_after_a_query(self) -> None:
+        """What a query has found is not delivered again when news of it arrives."""
+        self.there.store.hold_pages = True
+        self.other.session.message_received(req_message("s", {}))
+        event = signed_event()
+        self.one.publish(event)
+        self.other.session.message_received(req_message("t", {}))
+        for query in self.there.store.queries:
+            query.answer()
+        self.settle()
+        heard = self.other.heard()
+        for id_ in ("s", "t"):
+            self.assertEqual(heard.count(seen(id_, event)), 1, id_)
+            self.assertEqual(heard.count(["EOSE", id_]), 1, id_)
+
+    def test_duplicate(self) -> None:
+        """An event that another process has stored is a duplicate here."""
+        event = signed_event()
+        self.publish(self.one, event)
+        ((_, _, is_accepted, reason),) = self.publish(self.other, event)
+        self.assertTrue(is_accepted)
+        self.assertTrue(reason.startswith("duplicate:"))
+
+    def test_deleted(self) -> None:
+        """An event that was deleted by way of another process does not come back."""
+        event = signed_event()
+        self.publish(self.one, event)
+        self.publish(self.other, signed_event(kind=5, tags=[["e", event.id.hex()]]))
+        ((_, _, is_accepted, reason),) = self.publish(self.one, event)
+        self.assertFalse(is_accepted)
+        self.assertTrue(reason.startswith("blocked:"))
+
+    def test_while_nothing_is_heard(self) -> None:
+        """What is stored while the bus is down is delivered from the store."""
+        self.other.ask({"kinds": [1]})
+        bus = self.here.broadcaster
+        assert isinstance(bus, FakeBroadcaster)
+        bus.is_connected = False
+        events = [signed_event(content=str(number)) for number in range(700)]
+        for event in events:
+            self.one.publish(event)
+        self.assertEqual(self.other.heard(), [])
+        self.there.clock.advance(1)
+        self.settle()
+        self.assertEqual(self.other.heard(), [seen("s", event) for event in events])
+
+
+class DistantDeliveryTests(DeliveryTests):
+    """The same where news brings the events."""
+
+    shares_store = False
+
+
+class GroupTests(SeveralProcessesCase):
+    """Groups that are changed by way of several processes (NIP-29)."""
+
+    settings = Settings(
+        groups=GroupSettings(enabled=True), store=StoreSettings("memory:")
+    )
+
+    def do(self, visitor: Visitor, secret: int, kind: int, *tags: list[str]) -> Any:
+        """Publish an event for the group; whether it was taken, and why not."""
+        event = signed_event(
+            secret,
+            kind=kind,
+            tags=[["h", "pizza"], *tags],
+            created_at=int(self.here.clock.seconds()),
+        )
+        answers = [a for a in self.publish(visitor, event) if a[0] == "OK"]
+        for process in (self.here, self.there):
+            process.clock.advance(1)
+        self.settle()
+        ((_, _, is_accepted, reason),) = answers
+        return is_accepted, reason
+
+    def test_from_everywhere(self) -> None:
+        """A group made in one process is moderated, joined and left in the other."""
+        one, other = self.one, self.other
+        bob = public_key(BOB).hex()
+        self.assertEqual(self.do(one, ADMIN, 9007), (True, ""))
+        self.assertEqual(self.do(other, ADMIN, 9002, ["restricted"]), (True, ""))
+        self.assertFalse(self.do(one, BOB, 9)[0])
+        self.assertEqual(self.do(other, ADMIN, 9000, ["p", bob]), (True, ""))
+        self.assertEqual(self.do(one, BOB, 9), (True, ""))
+        self.assertEqual(self.do(other, BOB, 9022), (True, ""))
+        self.assertFalse(self.do(one, BOB, 9)[0])
+
+    def test_changed_while_nothing_is_heard(self) -> None:
+        """A change rests upon all that came before it, even if nobody told of it."""
+        self.do(self.one, ADMIN, 9007)
+        bus = self.here.broadcaster
+        assert isinstance(bus, FakeBroadcaster)
+        bus.is_connected = False
+        bob = public_key(BOB).hex()
+        self.do(self.one, ADMIN, 9000, ["p", bob, "admin"])
+        self.assertEqual(self.do(self.other, BOB, 9002, ["name", "x"]), (True, ""))
+        self.assertEqual(self.do(self.one, ADMIN, 9001, ["p", bob]), (True, ""))
+        self.assertFalse(self.do(self.other, BOB, 9002, ["name", "y"])[0])
+
+    def test_private_at_once(self) -> None:
+        """Once a group is private, no process shows strangers what is said there."""
+        self.do(self.one, ADMIN, 9007)
+        self.other.ask({"kinds": [9]})
+        self.do(self.one, ADMIN, 9, ["x", "1"])
+        self.assertEqual([m[0] for m in self.other.heard()], ["EVENT"])
+        self.do(self.one, ADMIN, 9002, ["private"])
+        self.do(self.one, ADMIN, 9, ["x", "2"])
+        self.assertEqual(self.other.heard(), [])
+
+    def test_deleted(self) -> None:
+        """A group deleted by way of one process is gone in the other, for good."""
+        self.do(self.one, ADMIN, 9007)
+        self.do(self.other, ADMIN, 9, ["x", "1"])
+        self.assertEqual(self.do(self.one, ADMIN, 9008), (True, ""))
+        is_accepted, reason = self.do(self.other, ADMIN, 9)
+        self.assertEqual(
+            (is_accepted, reason), (False, "blocked: this group was deleted")
+        )
+        self.assertEqual(
+            [m for m in self.other.ask({"#h": ["pizza"]}) if m[0] == "EVENT"], []
+        )
+
+    def test_code_is_used_once(self) -> None:
+        """An invite code that one process has let somebody in with is used up."""
+        self.do(self.one, ADMIN, 9007)
+        self.do(self.other, ADMIN, 9002, ["closed"])
+        self.do(self.one, ADMIN, 9009, ["code", "abc"])
+        self.assertEqual(self.do(self.other, BOB, 9021, ["code", "abc"]), (True, ""))
+        self.assertFalse(self.do(self.one, 13, 9021, ["code", "abc"])[0])
+
+
+class DistantGroupTests(GroupTests):
+    """The same where news brings the events."""
+
+    shares_store = False
