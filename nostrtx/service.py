@@ -321,7 +321,13 @@ class AnnouncementService(Service):
         self._announcement.stop()
 
 
-def make_service(settings: Settings, reactor: Any, opener: Any = None) -> IService:
+def make_service(
+    settings: Settings,
+    reactor: Any,
+    *,
+    opener: Any = None,
+    broadcaster: IBroadcaster | None = None,
+) -> IService:
     """
     The whole relay, not yet started.
 
@@ -329,6 +335,7 @@ def make_service(settings: Settings, reactor: Any, opener: Any = None) -> IServi
         settings: All of them.
         reactor: Twisted's reactor; epoll is the fastest.
         opener: Listens in place of the reactor, as for :class:`ListenerService`.
+        broadcaster: Reaches the relay's other processes; None if there are none.
 
     Raises:
         ConfigError: The store's URL names no kind of store, or there is no URL under
@@ -360,7 +367,8 @@ def make_service(settings: Settings, reactor: Any, opener: Any = None) -> IServi
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
-    broadcaster = LocalBroadcaster()
+    if broadcaster is None:
+        broadcaster = LocalBroadcaster()
     relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
     service = SequentialService()

@@ -24,18 +24,17 @@ class Orders:
     Attributes:
         settings: Of the relay.
         number: Of this worker, from 1.
-        workers: How many there are.
+        name: What it is called among the relay's processes.
         ports: Descriptors of the ports to serve, in the order of the endpoints.
-        bus: Descriptor of the connection to the other workers; None if they are
-            reached in another way, or if there are none.
+        bus: Descriptor of the connection to the other workers.
         reactor: The module that installs the reactor.
     """
 
     settings: Settings
     number: int
-    workers: int
+    name: str
     ports: tuple[int, ...]
-    bus: int | None
+    bus: int
     reactor: str
 
 

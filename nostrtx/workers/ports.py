@@ -208,7 +208,7 @@ class InheritedPorts:
     ) -> IListeningPort:
         """Serve the next port, which is a UNIX socket that others serve, too."""
         descriptor = next(self._descriptors)
-        port = SharedUNIXPort._fromListeningDescriptor(
+        port: IListeningPort = SharedUNIXPort._fromListeningDescriptor(
             self._reactor, descriptor, factory
         )
         os.close(descriptor)
@@ -227,15 +227,17 @@ class SharedUNIXPort(unix.Port):
     def startListening(self) -> None:
         """Accept connections."""
         self.factory.doStart()  # type: ignore[union-attr]
-        self.socket = self._preexistingSocket
+        listening = self._preexistingSocket
+        assert listening is not None
         self._preexistingSocket = None
         self._shouldShutdown = False
-        self.fileno = self.socket.fileno
+        self.socket = listening
+        self.fileno = listening.fileno  # type: ignore[method-assign]
         self.connected = True
         self.startReading()
 
     @property
-    def numberAccepts(self) -> int:  # type: ignore[override]
+    def numberAccepts(self) -> int:
         """How many connections are accepted in one turn."""
         return 1
 

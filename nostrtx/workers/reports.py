@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 from twisted.logger import (
     ILogObserver,
-    Logger,
     LogEvent,
+    Logger,
     LogLevel,
     eventAsText,
 )

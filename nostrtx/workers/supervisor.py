@@ -9,8 +9,9 @@ is why the relay does not: one line, as from a relay of one process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from select import select
+from socket import gethostname, socketpair
 from typing import Any, Final
 
 import attrs
@@ -20,6 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from nostrtx.broadcast.workers import Hub
 from nostrtx.config import Settings
 from nostrtx.listening import OpenPorts
 from nostrtx.workers.orders import Orders
@@ -31,6 +33,9 @@ STEADY_SECONDS: Final = 10.0
 
 #: Longest delay before a worker is replaced.
 MAX_DELAY_SECONDS: Final = 30.0
+
+#: The topic on which processes say that they leave.
+FAREWELL: Final = "farewell"
 
 #: How long workers may take to stop beyond what the settings grant clients.
 EXTRA_SECONDS: Final = 10.0
@@ -92,6 +97,8 @@ class Supervisor(Service):
         self._places = [Place(number) for number in range(1, workers + 1)]
         self._sockets = PortsOfWorkers(workers, reactor)
         self._ports = OpenPorts(self._sockets, reactor, lambda port: None)
+        self._node = settings.cluster.node or gethostname()
+        self._hub = Hub(reactor, FAREWELL)
         self._is_started = False
 
     def privilegedStartService(self) -> None:
@@ -146,24 +153,33 @@ class Supervisor(Service):
             for process in late:
                 process.signal("KILL")
             await DeferredList([process.gone() for process in late])
+        self._hub.close()
 
     # -- one worker
 
     def _start(self, place: Place) -> None:
         place.next = None
         place.since = self._reactor.seconds()
-        numbers = self._sockets.of_worker(place.number - 1)
-        first = CONTROL + 1
-        inherits = dict(enumerate(numbers, first))
-        orders = Orders(
-            settings=self._settings,
-            number=place.number,
-            workers=len(self._places),
-            ports=tuple(inherits),
-            bus=None,
-            reactor=type(self._reactor).__module__,
-        )
-        place.process = WorkerProcess(self._reactor, orders, inherits, self._changed)
+        name = f"{self._node}/{place.number}"
+        ports = self._sockets.of_worker(place.number - 1)
+        ours, theirs = socketpair()
+        with ours, theirs:
+            inherits = dict(enumerate([theirs.fileno(), *ports], CONTROL + 1))
+            bus, *numbers = inherits
+            orders = Orders(
+                settings=self._settings,
+                number=place.number,
+                name=name,
+                ports=tuple(numbers),
+                bus=bus,
+                reactor=type(self._reactor).__module__,
+            )
+            for end in (ours, theirs):
+                end.setblocking(False)
+            place.process = WorkerProcess(
+                self._reactor, orders, inherits, self._changed
+            )
+            self._hub.join(name, ours.fileno())
 
     def _start_first(self, *places: Place) -> None:
         """Start workers, and wait until they are ready; the reactor need not run."""

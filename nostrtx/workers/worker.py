@@ -8,6 +8,7 @@ told to or when its supervisor is gone, and is of no use when started by hand.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -130,11 +131,17 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     namedModule(orders.reactor).install()
     from twisted.internet import reactor
 
+    from nostrtx.broadcast.workers import WorkerBroadcaster
     from nostrtx.service import make_service
     from nostrtx.workers.ports import InheritedPorts
 
+    for inherited in (*orders.ports, orders.bus):
+        os.set_inheritable(inherited, False)
     service = make_service(
-        orders.settings, reactor, InheritedPorts(reactor, orders.ports)
+        orders.settings,
+        reactor,
+        opener=InheritedPorts(reactor, orders.ports),
+        broadcaster=WorkerBroadcaster(orders.name, reactor, orders.bus),
     )
     run(service, reactor, control, reporter)
 
