@@ -10,6 +10,7 @@ and no request stays without an answer.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Mapping
 from secrets import token_bytes
 from typing import Any
 
@@ -34,7 +35,9 @@ from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.membership.register import RegisterError
 from nostrtx.relay.own_key import KeyUnusable
 from nostrtx.relay.relay import Relay
+from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
+from nostrtx.relay.tally import Tally
 from nostrtx.storage.opening import open_store
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
@@ -110,19 +113,24 @@ class BroadcasterService(Service):
 
     Args:
         broadcaster: Brings and takes the news.
+        roll_call: Says that this process is here, and farewell in the end.
         reactor: Is stopped if this process may not join the others.
     """
 
     _log = Logger()
 
-    def __init__(self, broadcaster: IBroadcaster, reactor: Any) -> None:
+    def __init__(
+        self, broadcaster: IBroadcaster, roll_call: RollCall, reactor: Any
+    ) -> None:
         self._broadcaster = broadcaster
+        self._roll_call = roll_call
         self._reactor = reactor
         self._joining: Deferred[None] | None = None
 
     def startService(self) -> None:
         """Join the others."""
         super().startService()
+        self._roll_call.start()
         self._joining = Deferred.fromCoroutine(self._join())
 
     def stopService(self) -> Deferred[None]:
@@ -130,6 +138,7 @@ class BroadcasterService(Service):
         super().stopService()
         if self._joining is not None:
             self._joining.cancel()
+        self._roll_call.stop()
         return self._broadcaster.stop()
 
     async def _join(self) -> None:
@@ -222,6 +231,7 @@ class ListenerService(Service):
         reactor: Listens.
         settings: Where to listen, and how long stopping may take.
         urls: Learns where clients connect.
+        facts: What the relay has counted, for its page.
         opener: Listens in place of the reactor, for a worker whose ports are open
             already; whoever opened them says so in the log.
     """
@@ -235,6 +245,7 @@ class ListenerService(Service):
         reactor: Any,
         settings: Settings,
         urls: RelayURLs,
+        facts: Callable[[], Mapping[str, int]],
         opener: Any = None,
     ) -> None:
         self._relay = relay
@@ -244,7 +255,7 @@ class ListenerService(Service):
         self._site = relay_site(
             websockets,
             settings,
-            relay.statistics.facts,
+            facts,
             reactor,
             lambda: relay.own_key.public,
         )
@@ -370,13 +381,15 @@ def make_service(
     if broadcaster is None:
         broadcaster = LocalBroadcaster()
     relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
-    websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
+    roll_call = RollCall(broadcaster, reactor, token_bytes)
+    websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)
+    facts = Tally(roll_call, relay.statistics).facts
     service = SequentialService()
     for child in (
         StoreService(store, settings.store.url),
-        BroadcasterService(broadcaster, reactor),
+        BroadcasterService(broadcaster, roll_call, reactor),
         RelayService(relay, reactor, settings),
-        ListenerService(relay, websockets, reactor, settings, urls, opener),
+        ListenerService(relay, websockets, reactor, settings, urls, facts, opener),
     ):
         child.setServiceParent(service)
     if settings.discovery.announce:

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from nostrtx.broadcast.workers import Hub
 from nostrtx.config import Settings
 from nostrtx.listening import OpenPorts
+from nostrtx.relay.roll_call import FAREWELL
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers
 from nostrtx.workers.process import CONTROL, WorkerProcess
@@ -33,9 +34,6 @@ STEADY_SECONDS: Final = 10.0
 
 #: Longest delay before a worker is replaced.
 MAX_DELAY_SECONDS: Final = 30.0
-
-#: The topic on which processes say that they leave.
-FAREWELL: Final = "farewell"
 
 #: How long workers may take to stop beyond what the settings grant clients.
 EXTRA_SECONDS: Final = 10.0
