@@ -10,12 +10,13 @@ from twisted.application.service import Application
 from twisted.internet import reactor
 
 from nostrtx.config_file import (ConfigError, load_settings)
-from nostrtx.service import make_service
+from nostrtx.tap import relay_service
 
 try:
     settings = load_settings(os.environ.get("NOSTRTX_CONFIG"))
+    relay = relay_service(settings, reactor)
 except ConfigError as error:
     raise SystemExit(f"nostr-relay: {error}") from None
 
 application = Application("nostr-relay")
-make_service(settings, reactor).setServiceParent(application)
+relay.setServiceParent(application)

@@ -440,6 +440,37 @@ class IBroadcaster(Interface):
         """Send what was published, then leave; fires when that is done."""
 
 
+class IOtherProcesses(Interface):
+    """
+    The relay's other processes, as those see them who tell each other of themselves.
+
+    Whoever does so tells everything on an arrival, and what has changed later on; and
+    forgets what was heard of a process on its departure.
+    """
+
+    are_none: bool = Attribute(
+        "Whether nobody else is there, so that all telling is idle."
+    )
+
+    def listen(topic: str, heard: Callable[[str, bytes], None]) -> None:
+        """As :meth:`IBroadcaster.listen`; whoever is heard has arrived before."""
+
+    def publish(topic: str, payload: bytes) -> bool:
+        """As :meth:`IBroadcaster.publish`."""
+
+    def on_beat(call: Callable[[], None]) -> None:
+        """Have ``call`` made about once a second."""
+
+    def on_arrival(call: Callable[[], None]) -> None:
+        """Have ``call`` made when another process needs to be told everything."""
+
+    def on_departure(call: Callable[[str, bool], None]) -> None:
+        """
+        Have ``call`` made with the name of a process that is gone, and with whether
+        that is for good: one that was only out of reach may come back as it was.
+        """
+
+
 class IClient(Interface):
     """
     One connection, as a session sees it: where answers go.

@@ -10,17 +10,14 @@ and no request stays without an answer.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Mapping
 from secrets import token_bytes
 from typing import Any
 
 import attrs
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import RelaySettings, SearchSettings, Settings
@@ -31,19 +28,21 @@ from nostrtx.interfaces import (
     IEventStore,
     StoreUnusable,
 )
+from nostrtx.listening import OpenPorts, url_of
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.membership.register import RegisterError
 from nostrtx.relay.own_key import KeyUnusable
 from nostrtx.relay.relay import Relay
+from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
+from nostrtx.relay.tally import Tally
 from nostrtx.storage.opening import open_store
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
 from nostrtx.web.information import information_of
 from nostrtx.web.site import relay_site
-from nostrtx.web.transport import write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
 
 _log = Logger()
@@ -114,19 +113,24 @@ class BroadcasterService(Service):
 
     Args:
         broadcaster: Brings and takes the news.
+        roll_call: Says that this process is here, and farewell in the end.
         reactor: Is stopped if this process may not join the others.
     """
 
     _log = Logger()
 
-    def __init__(self, broadcaster: IBroadcaster, reactor: Any) -> None:
+    def __init__(
+        self, broadcaster: IBroadcaster, roll_call: RollCall, reactor: Any
+    ) -> None:
         self._broadcaster = broadcaster
+        self._roll_call = roll_call
         self._reactor = reactor
         self._joining: Deferred[None] | None = None
 
     def startService(self) -> None:
         """Join the others."""
         super().startService()
+        self._roll_call.start()
         self._joining = Deferred.fromCoroutine(self._join())
 
     def stopService(self) -> Deferred[None]:
@@ -134,6 +138,7 @@ class BroadcasterService(Service):
         super().stopService()
         if self._joining is not None:
             self._joining.cancel()
+        self._roll_call.stop()
         return self._broadcaster.stop()
 
     async def _join(self) -> None:
@@ -226,6 +231,9 @@ class ListenerService(Service):
         reactor: Listens.
         settings: Where to listen, and how long stopping may take.
         urls: Learns where clients connect.
+        facts: What the relay has counted, for its page.
+        opener: Listens in place of the reactor, for a worker whose ports are open
+            already; whoever opened them says so in the log.
     """
 
     _log = Logger()
@@ -237,8 +245,9 @@ class ListenerService(Service):
         reactor: Any,
         settings: Settings,
         urls: RelayURLs,
+        facts: Callable[[], Mapping[str, int]],
+        opener: Any = None,
     ) -> None:
-        self._urls = urls
         self._relay = relay
         self._websockets = websockets
         self._reactor = reactor
@@ -246,12 +255,16 @@ class ListenerService(Service):
         self._site = relay_site(
             websockets,
             settings,
-            relay.statistics.facts,
+            facts,
             reactor,
             lambda: relay.own_key.public,
         )
-        self._ports: list[IListeningPort] = []
-        self._trouble: str | None = None
+        self._tells = opener is None
+        self._ports = OpenPorts(
+            reactor if opener is None else opener,
+            reactor,
+            lambda port: urls.listening_on(url_of(port)),
+        )
 
     def privilegedStartService(self) -> None:
         """
@@ -261,26 +274,13 @@ class ListenerService(Service):
             SystemExit: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
-        for description in self._settings.listen.endpoints:
-            try:
-                endpoint = serverFromString(self._reactor, description)
-            except Exception as error:
-                # Whatever a parser makes of it: ValueError, IndexError, OSError.
-                raise SystemExit(
-                    f"nostr-relay: {description!r} is no endpoint: {error}"
-                ) from None
-            listening = endpoint.listen(self._site)
-            listening.addCallbacks(
-                self._listening, self._not_listening, errbackArgs=(description,)
-            )
-            if self._trouble is not None:
-                raise SystemExit(self._trouble)
+        self._ports.open(self._settings.listen.endpoints, self._site)
 
     def startService(self) -> None:
         """Serve clients; nothing more to do, the ports are open."""
         super().startService()
-        for port in self._ports:
-            self._say_where(port)
+        if self._tells:
+            self._ports.tell(bool(self._settings.relay.url))
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
         gc.collect()
@@ -293,51 +293,13 @@ class ListenerService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for port in self._ports:
-            closing = port.stopListening()
-            if closing is not None:
-                await closing
+        await self._ports.close()
         seconds = self._settings.timing.shutdown_seconds
         try:
             await self._relay.drain().addTimeout(seconds, self._reactor)
         except TimeoutError:
             self._log.warn("Events under way were not saved in {s} s.", s=seconds)
         await self._websockets.shut_down(seconds)
-
-    def _listening(self, port: IListeningPort) -> None:
-        self._ports.append(port)
-        write_through(port)
-        if self.running:
-            self._say_where(port)
-        self._urls.listening_on(_url_of(port))
-
-    def _say_where(self, port: IListeningPort) -> None:
-        self._log.info("Listening on {url}", url=_url_of(port))
-        host = getattr(port.getHost(), "host", "")
-        if host in ("", "0.0.0.0", "::") and not self._settings.relay.url:
-            self._log.warn(
-                "Clients on other machines can authenticate only if relay.url is set."
-            )
-
-    def _not_listening(self, failure: Failure, description: str) -> None:
-        self._trouble = (
-            f"nostr-relay: cannot listen on {description!r}: "
-            f"{failure.getErrorMessage()}"
-        )
-        if self._reactor.running:
-            self._log.critical("{trouble}", trouble=self._trouble)
-            self._reactor.stop()
-
-
-def _url_of(port: IListeningPort) -> str:
-    address = port.getHost()
-    if isinstance(address, IPv4Address):
-        host = "127.0.0.1" if address.host == "0.0.0.0" else address.host
-        return f"ws://{host}:{address.port}/"
-    if isinstance(address, IPv6Address):
-        host = "::1" if address.host == "::" else address.host
-        return f"ws://[{host}]:{address.port}/"
-    return str(address)
 
 
 class AnnouncementService(Service):
@@ -370,13 +332,21 @@ class AnnouncementService(Service):
         self._announcement.stop()
 
 
-def make_service(settings: Settings, reactor: Any) -> IService:
+def make_service(
+    settings: Settings,
+    reactor: Any,
+    *,
+    opener: Any = None,
+    broadcaster: IBroadcaster | None = None,
+) -> IService:
     """
     The whole relay, not yet started.
 
     Args:
         settings: All of them.
         reactor: Twisted's reactor; epoll is the fastest.
+        opener: Listens in place of the reactor, as for :class:`ListenerService`.
+        broadcaster: Reaches the relay's other processes; None if there are none.
 
     Raises:
         ConfigError: The store's URL names no kind of store, or there is no URL under
@@ -408,15 +378,18 @@ def make_service(settings: Settings, reactor: Any) -> IService:
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
-    broadcaster = LocalBroadcaster()
+    if broadcaster is None:
+        broadcaster = LocalBroadcaster()
     relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
-    websockets = RelayWebSocketFactory(relay, settings, turns, reactor)
+    roll_call = RollCall(broadcaster, reactor, token_bytes)
+    websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)
+    facts = Tally(roll_call, relay.statistics).facts
     service = SequentialService()
     for child in (
         StoreService(store, settings.store.url),
-        BroadcasterService(broadcaster, reactor),
+        BroadcasterService(broadcaster, roll_call, reactor),
         RelayService(relay, reactor, settings),
-        ListenerService(relay, websockets, reactor, settings, urls),
+        ListenerService(relay, websockets, reactor, settings, urls, facts, opener),
     ):
         child.setServiceParent(service)
     if settings.discovery.announce:

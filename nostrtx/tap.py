@@ -7,7 +7,9 @@ Nothing is opened here: twistd forks after the service was made.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 from twisted.application.service import IService
@@ -17,6 +19,7 @@ from nostrtx import __version__
 from nostrtx.config import ListenSettings, Settings
 from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.service import make_service
+from nostrtx.workers.supervisor import Supervisor
 
 _EXAMPLES = r"""
 Runs a Nostr relay. Without options it listens on ws://127.0.0.1:7447/ and keeps
@@ -95,6 +98,31 @@ class Options(usage.Options):
         return settings
 
 
+def relay_service(settings: Settings, reactor: Any) -> IService:
+    """
+    The relay with these settings: in this process, or the supervisor of its workers.
+
+    Raises:
+        ConfigError: The settings cannot be used.
+    """
+    workers = worker_count(settings.cluster.workers)
+    if workers == 1:
+        return make_service(settings, reactor)
+    if settings.store.url == "memory:":
+        raise ConfigError("cluster.workers: a store in memory cannot be shared")
+    return Supervisor(settings, reactor, workers)
+
+
+def worker_count(setting: int) -> int:
+    """
+    How many workers a setting means.
+
+    Args:
+        setting: The number, or 0 for one per core.
+    """
+    return setting or len(os.sched_getaffinity(0))
+
+
 def makeService(options: Options) -> IService:
     """
     The relay that a command line describes, not yet started.
@@ -105,6 +133,6 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        return make_service(options.settings, reactor)
+        return relay_service(options.settings, reactor)
     except ConfigError as error:
         raise SystemExit(f"nostr-relay: {error}") from None

@@ -12,12 +12,14 @@ from zope.interface.verify import verifyClass
 
 from nostrtx import interfaces
 from nostrtx.broadcast.local import LocalBroadcaster
+from nostrtx.broadcast.workers import WorkerBroadcaster
 from nostrtx.interfaces import (
     IAdmission,
     IBroadcaster,
     IClient,
     IClientSession,
     IEventStore,
+    IOtherProcesses,
     IRelay,
     IScreen,
     IStoredCount,
@@ -31,6 +33,7 @@ from nostrtx.relay.admission import Admissions
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.relay import Relay
+from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.visibility import Screen
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
@@ -42,10 +45,11 @@ from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     IAdmission: (Admissions, IdentifierPolicy, Membership),
-    IBroadcaster: (LocalBroadcaster,),
+    IBroadcaster: (LocalBroadcaster, WorkerBroadcaster),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),
+    IOtherProcesses: (RollCall,),
     IRelay: (Relay,),
     IScreen: (Screen,),
     IStoredCount: (LMDBStoredCount,),

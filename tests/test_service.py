@@ -44,6 +44,7 @@ from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.websocket import RelayWebSocketFactory
 from tests.relay.processes import ProcessReactor
+from tests.web.fakes import nobody_else
 
 _IN_MEMORY = Settings(
     store=StoreSettings(url="memory:"), ingest=IngestSettings(verifier_processes=0)
@@ -344,8 +345,10 @@ class ListenerServiceTests(ListeningTestCase):
             urls.all,
             token_bytes,
         )
-        websockets = RelayWebSocketFactory(relay, settings, turns, self.reactor)
-        return ListenerService(relay, websockets, self.reactor, settings, urls)
+        others = nobody_else(self.reactor)
+        websockets = RelayWebSocketFactory(relay, settings, turns, self.reactor, others)
+        facts = relay.statistics.facts
+        return ListenerService(relay, websockets, self.reactor, settings, urls, facts)
 
     def trouble(self, *endpoints: str) -> str:
         """The text with which starting a listener ends the process."""

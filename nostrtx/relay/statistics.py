@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+#: Those that tell how things are now; all others only grow.
+GAUGES: Final = frozenset({"sessions", "subscriptions", "log_lag"})
 
 
 @attrs.define(slots=True)

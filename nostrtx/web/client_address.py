@@ -9,7 +9,11 @@ from collections import Counter
 from ipaddress import IPv6Address
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+
 from nostrtx.config import LimitSettings
+from nostrtx.interfaces import IOtherProcesses
+from nostrtx.web.elsewhere import ConnectionsElsewhere
 
 
 def peer_address(peer: Any) -> str:
@@ -43,20 +47,27 @@ class ConnectionLimits:
 
     Args:
         limits: ``max_connections`` and ``max_connections_per_address``.
+        others: The relay's other processes, whose connections count as well.
+        clock: Says when those are told.
     """
 
-    def __init__(self, limits: LimitSettings) -> None:
+    def __init__(
+        self, limits: LimitSettings, others: IOtherProcesses, clock: IReactorTime
+    ) -> None:
         self._in_all = limits.max_connections
         self._per_address = limits.max_connections_per_address
         self._count = 0
         self._by_group: Counter[str] = Counter()
+        self._elsewhere = ConnectionsElsewhere(others, clock, self._own)
 
     def refusal(self, address: str) -> tuple[int, str] | None:
         """HTTP status and reason if one more may not connect, else None."""
-        if 0 < self._in_all <= self._count:
+        if 0 < self._in_all <= self._count + self._elsewhere.count:
             return 503, "too many connections"
-        if 0 < self._per_address <= self._by_group[address_group(address)]:
-            return 429, "too many connections from your address"
+        if self._per_address > 0 and (group := address_group(address)):
+            held = self._by_group[group] + self._elsewhere.of_group(group)
+            if self._per_address <= held:
+                return 429, "too many connections from your address"
         return None
 
     def opened(self, address: str) -> None:
@@ -64,6 +75,7 @@ class ConnectionLimits:
         self._count += 1
         if group := address_group(address):
             self._by_group[group] += 1
+        self._elsewhere.changed(group)
 
     def closed(self, address: str) -> None:
         """Count one connection less."""
@@ -72,3 +84,7 @@ class ConnectionLimits:
             self._by_group[group] -= 1
             if not self._by_group[group]:
                 del self._by_group[group]
+        self._elsewhere.changed(group)
+
+    def _own(self) -> tuple[int, Counter[str]]:
+        return self._count, self._by_group

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from nostrtx.config import Settings
-from nostrtx.interfaces import IRelay, ITurns
+from nostrtx.interfaces import IOtherProcesses, IRelay, ITurns
 from nostrtx.web.answers import SERVER
 from nostrtx.web.client_address import ConnectionLimits
 from nostrtx.web.connection import RelayWebSocketProtocol
@@ -33,6 +33,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         settings: ``limits``, ``timing``, ``websocket`` and ``log``.
         turns: What clients are sent leaves at the end of these.
         clock: The reactor, or a fake clock.
+        others: The relay's other processes, for limits that hold over all of them.
 
     Attributes:
         slow_readers: How many connections were cut off because the client did not
@@ -50,7 +51,12 @@ class RelayWebSocketFactory(WebSocketServerFactory):
     native_extensions = USES_NVX
 
     def __init__(
-        self, relay: IRelay, settings: Settings, turns: ITurns, clock: IReactorTime
+        self,
+        relay: IRelay,
+        settings: Settings,
+        turns: ITurns,
+        clock: IReactorTime,
+        others: IOtherProcesses,
     ) -> None:
         super().__init__(server=SERVER, reactor=clock)
         limits = settings.limits
@@ -74,7 +80,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         self.numbers = count(1)
         self.sweep = ConnectionSweep(clock, settings.timing.ping_seconds)
         self._turns = turns
-        self._limits = ConnectionLimits(limits)
+        self._limits = ConnectionLimits(limits, others, clock)
         self._connections: set[RelayWebSocketProtocol] = set()
         self._dirty: list[RelayWebSocketProtocol] = []
         self._shutting_down = False

@@ -21,7 +21,7 @@ from nostrtx.web.frames import frame_header
 from nostrtx.web.site import relay_site
 from nostrtx.web.transport import FastServer, write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
-from tests.web.fakes import HANDSHAKE, FakeRelay, client_frame
+from tests.web.fakes import HANDSHAKE, FakeRelay, client_frame, nobody_else
 
 MESSAGE = b"0123456789" * 10_000
 FRAME = frame_header(len(MESSAGE)) + MESSAGE
@@ -110,7 +110,7 @@ class BackPressureCase(TestCase):
         self.relay = FakeRelay()
         turns = turns_of(reactor)
         self.websockets = RelayWebSocketFactory(
-            self.relay, settings, turns, self.reactor
+            self.relay, settings, turns, self.reactor, nobody_else(self.reactor)
         )
         site = relay_site(self.websockets, settings, dict, self.reactor)
         self.path = self.mktemp()

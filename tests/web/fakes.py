@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from zope.interface import implementer
 
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import Settings
 from nostrtx.interfaces import IClient, IClientSession, IRelay
+from nostrtx.relay.roll_call import RollCall
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.websocket import RelayWebSocketFactory
@@ -142,6 +146,11 @@ class FakeTransport(StringTransport):
         self.producer.resumeProducing()
 
 
+def nobody_else(clock: IReactorTime) -> RollCall:
+    """The other processes of a relay that has none."""
+    return RollCall(LocalBroadcaster(), clock, token_bytes)
+
+
 class Edge:
     """
     The relay's WebSocket side without a network.
@@ -160,6 +169,7 @@ class Edge:
             settings or Settings(),
             ScheduledTurns(self.clock),
             self.clock,
+            nobody_else(self.clock),
         )
         self.websockets.startFactory()
 

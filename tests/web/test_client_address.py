@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.config import LimitSettings
@@ -11,6 +12,7 @@ from nostrtx.web.client_address import (
     address_group,
     peer_address,
 )
+from tests.web.fakes import nobody_else
 
 
 class PeerAddressTests(SynchronousTestCase):
@@ -50,12 +52,18 @@ class AddressGroupTests(SynchronousTestCase):
             self.assertEqual(address_group(address), "", address)
 
 
+def limits_of(settings: LimitSettings) -> ConnectionLimits:
+    """Limits of a relay of one process."""
+    clock = Clock()
+    return ConnectionLimits(settings, nobody_else(clock), clock)
+
+
 class ConnectionLimitsTests(SynchronousTestCase):
     """Tests for :class:`nostrtx.web.client_address.ConnectionLimits`."""
 
     def test_per_address(self) -> None:
         """One address may hold so many connections, and more when some have ended."""
-        limits = ConnectionLimits(LimitSettings(max_connections_per_address=2))
+        limits = limits_of(LimitSettings(max_connections_per_address=2))
         for _ in range(2):
             self.assertIsNone(limits.refusal("192.0.2.1"))
             limits.opened("192.0.2.1")
@@ -68,7 +76,7 @@ class ConnectionLimitsTests(SynchronousTestCase):
 
     def test_in_all(self) -> None:
         """So many connections may be open in all, wherever they come from."""
-        limits = ConnectionLimits(LimitSettings(max_connections=2))
+        limits = limits_of(LimitSettings(max_connections=2))
         limits.opened("192.0.2.1")
         limits.opened("127.0.0.1")
         refusal = limits.refusal("192.0.2.3")
@@ -79,21 +87,21 @@ class ConnectionLimitsTests(SynchronousTestCase):
 
     def test_loopback(self) -> None:
         """Loopback addresses have no limit of their own: a proxy sits there."""
-        limits = ConnectionLimits(LimitSettings(max_connections_per_address=1))
+        limits = limits_of(LimitSettings(max_connections_per_address=1))
         for _ in range(5):
             limits.opened("127.0.0.1")
         self.assertIsNone(limits.refusal("127.0.0.1"))
 
     def test_no_limits(self) -> None:
         """A limit of 0 is none."""
-        limits = ConnectionLimits(LimitSettings(max_connections_per_address=0))
+        limits = limits_of(LimitSettings(max_connections_per_address=0))
         for _ in range(500):
             limits.opened("192.0.2.1")
         self.assertIsNone(limits.refusal("192.0.2.1"))
 
     def test_forgets(self) -> None:
         """Addresses without connections take no memory."""
-        limits = ConnectionLimits(LimitSettings())
+        limits = limits_of(LimitSettings())
         limits.opened("192.0.2.1")
         limits.refusal("192.0.2.9")
         limits.closed("192.0.2.1")

@@ -1,0 +1,115 @@
+# -*- test-case-name: tests.test_service -*-
+"""The open ports of a relay: endpoint descriptions in, connections out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nostrtx.web.transport import write_through
+
+
+class OpenPorts:
+    """
+    The ports of one relay, from the first to the last moment.
+
+    Args:
+        opener: Provides what endpoints ask of a reactor: ``listenTCP`` and so on.
+        reactor: Is stopped if a port turns out to be unusable later.
+        opened: Called with each port that is open.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, opener: Any, reactor: Any, opened: Callable[[IListeningPort], None]
+    ) -> None:
+        self._opener = opener
+        self._reactor = reactor
+        self._opened = opened
+        self._ports: list[IListeningPort] = []
+        self._trouble: str | None = None
+        self._has_url: bool | None = None
+
+    def open(self, descriptions: Sequence[str], factory: IProtocolFactory) -> None:
+        """
+        Open a port for each endpoint description.
+
+        Raises:
+            SystemExit: One cannot be opened; the text is one line that says why.
+        """
+        for description in descriptions:
+            try:
+                endpoint = serverFromString(self._opener, description)
+            except Exception as error:
+                # Whatever a parser makes of it: ValueError, IndexError, OSError.
+                raise SystemExit(
+                    f"nostr-relay: {description!r} is no endpoint: {error}"
+                ) from None
+            listening = endpoint.listen(factory)
+            listening.addCallbacks(
+                self._listening, self._not_listening, errbackArgs=(description,)
+            )
+            if self._trouble is not None:
+                raise SystemExit(self._trouble)
+
+    def tell(self, has_url: bool) -> None:
+        """
+        Say in the log where clients connect.
+
+        Args:
+            has_url: Whether the settings say it to clients on other machines.
+        """
+        self._has_url = has_url
+        for port in self._ports:
+            self._say_where(port)
+
+    async def close(self) -> None:
+        """Let nobody connect any more."""
+        for port in self._ports:
+            closing = port.stopListening()
+            if closing is not None:
+                await closing
+        self._ports.clear()
+
+    def _listening(self, port: IListeningPort) -> None:
+        self._ports.append(port)
+        write_through(port)
+        if self._has_url is not None:
+            self._say_where(port)
+        self._opened(port)
+
+    def _say_where(self, port: IListeningPort) -> None:
+        self._log.info("Listening on {url}", url=url_of(port))
+        host = getattr(port.getHost(), "host", "")
+        if host in ("", "0.0.0.0", "::") and not self._has_url:
+            self._log.warn(
+                "Clients on other machines can authenticate only if relay.url is set."
+            )
+
+    def _not_listening(self, failure: Failure, description: str) -> None:
+        self._trouble = (
+            f"nostr-relay: cannot listen on {description!r}: "
+            f"{failure.getErrorMessage()}"
+        )
+        if self._reactor.running:
+            self._log.critical("{trouble}", trouble=self._trouble)
+            self._reactor.stop()
+
+
+def url_of(port: IListeningPort) -> str:
+    """Where clients of this machine find a port; a Unix socket has no URL."""
+    address = port.getHost()
+    if isinstance(address, IPv4Address):
+        host = "127.0.0.1" if address.host == "0.0.0.0" else address.host
+        return f"ws://{host}:{address.port}/"
+    if isinstance(address, IPv6Address):
+        host = "::1" if address.host == "::" else address.host
+        return f"ws://[{host}]:{address.port}/"
+    return str(address)

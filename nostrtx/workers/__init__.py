@@ -1,0 +1,1 @@
+"""Several relay processes on one machine, and the one that looks after them."""

@@ -1,0 +1,129 @@
+# -*- test-case-name: tests.workers.test_reports -*-
+"""
+What a worker tells its supervisor: what it logs, that it serves, why it cannot.
+
+One JSON array a line. A worker waits until the line is taken, so nothing is lost when
+it dies right afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import attrs
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    eventAsText,
+)
+from zope.interface import implementer
+
+
+@attrs.frozen
+class Ready:
+    """The worker serves clients."""
+
+
+@attrs.frozen
+class Trouble:
+    """
+    The worker cannot serve and ends.
+
+    Attributes:
+        text: One line that says why.
+    """
+
+    text: str
+
+
+@attrs.frozen
+class Logged:
+    """
+    The worker has logged something.
+
+    Attributes:
+        level: The name of the level.
+        namespace: Where in the code.
+        text: The message, with the traceback if there is one.
+    """
+
+    level: str
+    namespace: str
+    text: str
+
+    def log(self, worker: int) -> None:
+        """Log it here, as what worker number ``worker`` says."""
+        try:
+            level = LogLevel.levelWithName(self.level)
+        except ValueError:
+            level = LogLevel.info
+        Logger(namespace=self.namespace).emit(
+            level, "worker {worker}: {text}", worker=worker, text=self.text
+        )
+
+
+Report = Ready | Trouble | Logged
+
+
+def parse_reports(lines: bytes, heard: Callable[[Report], None]) -> bytes:
+    """
+    Call ``heard`` with the reports that are complete; what is left of ``lines``.
+    """
+    *complete, rest = lines.split(b"\n")
+    for line in complete:
+        what, *members = json.loads(line)
+        heard(_REPORTS[what](*members))
+    return rest
+
+
+_REPORTS: dict[str, Callable[..., Report]] = {
+    "ready": Ready,
+    "trouble": Trouble,
+    "logged": Logged,
+}
+
+
+@implementer(ILogObserver)
+class Reporter:
+    """
+    The worker's end: reports, and sends what is logged in this process.
+
+    Args:
+        control: The socket to the supervisor; sending on it blocks.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._lock = Lock()
+
+    def __call__(self, event: LogEvent) -> None:
+        """Pass on one log event; from any thread."""
+        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        if not text:
+            return
+        level: Any = event.get("log_level", LogLevel.info)
+        namespace = event.get("log_namespace", "-")
+        self._send(["logged", level.name, namespace, text])
+
+    def ready(self) -> None:
+        """Report that clients are served."""
+        self._send(["ready"])
+
+    def trouble(self, text: str) -> None:
+        """Report why this worker cannot serve."""
+        self._send(["trouble", text])
+
+    def _send(self, report: list[str]) -> None:
+        line = json.dumps(report).encode() + b"\n"
+        with self._lock:
+            try:
+                self._control.sendall(line)
+            except OSError:
+                # The supervisor is gone; so will be this process, in a moment.
+                pass

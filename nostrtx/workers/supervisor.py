@@ -1,0 +1,235 @@
+# -*- test-case-name: tests.workers.test_supervisor -*-
+"""
+The supervisor: opens the ports, runs the workers, and replaces one that dies.
+
+The first worker starts alone, for it may have to make what all of them use, such as
+the store; the others start when it is ready. If one cannot serve at the start, that
+is why the relay does not: one line, as from a relay of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from select import select
+from socket import gethostname, socketpair
+from typing import Any, Final
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from nostrtx.broadcast.workers import Hub
+from nostrtx.config import Settings
+from nostrtx.listening import OpenPorts
+from nostrtx.relay.roll_call import FAREWELL
+from nostrtx.workers.orders import Orders
+from nostrtx.workers.ports import PortsOfWorkers
+from nostrtx.workers.process import CONTROL, WorkerProcess
+
+#: A worker that has served so long was well when it died.
+STEADY_SECONDS: Final = 10.0
+
+#: Longest delay before a worker is replaced.
+MAX_DELAY_SECONDS: Final = 30.0
+
+#: How long workers may take to stop beyond what the settings grant clients.
+EXTRA_SECONDS: Final = 10.0
+
+
+def delay_after(deaths: int) -> float:
+    """
+    How long to wait before a worker is replaced.
+
+    Args:
+        deaths: How many in its place have died young, one after the other.
+    """
+    return 0.0 if deaths <= 1 else min(MAX_DELAY_SECONDS, 0.25 * 2.0**deaths)
+
+
+@attrs.define(eq=False)
+class Place:
+    """
+    One of the workers, whichever process that is at the time.
+
+    Attributes:
+        number: From 1.
+        process: The process; None between two.
+        since: When it was started, on the reactor's clock.
+        deaths: How many have died young, one after the other.
+        next: The call that starts the next one.
+    """
+
+    number: int
+    process: WorkerProcess | None = None
+    since: float = 0.0
+    deaths: int = 0
+    next: IDelayedCall | None = None
+
+
+class Supervisor(Service):
+    """
+    A relay of several processes.
+
+    Args:
+        settings: All of them, for the workers.
+        reactor: Runs the processes.
+        workers: How many.
+        wait: Waits until one of some descriptors can be read, as ``select`` does.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        reactor: Any,
+        workers: int,
+        wait: Callable[..., Any] = select,
+    ) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._wait = wait
+        self._places = [Place(number) for number in range(1, workers + 1)]
+        self._sockets = PortsOfWorkers(workers, reactor)
+        self._ports = OpenPorts(self._sockets, reactor, lambda port: None)
+        self._node = settings.cluster.node or gethostname()
+        self._hub = Hub(reactor, FAREWELL)
+        self._is_started = False
+
+    def privilegedStartService(self) -> None:
+        """
+        Open the ports, before twistd gives up its privileges.
+
+        Raises:
+            SystemExit: One cannot be opened; the text is one line that says why.
+        """
+        super().privilegedStartService()
+        self._ports.open(self._settings.listen.endpoints, Factory())
+
+    def startService(self) -> None:
+        """
+        Start the workers, and wait until they serve.
+
+        Raises:
+            SystemExit: One cannot serve; the text is one line that says why.
+        """
+        super().startService()
+        first, *others = self._places
+        self._start_first(first)
+        self._start_first(*others)
+        self._is_started = True
+        for place in self._places:
+            self._reactor.addReader(place.process)
+        self._log.info("{count} workers serve clients.", count=len(self._places))
+        self._ports.tell(bool(self._settings.relay.url))
+
+    def stopService(self) -> Deferred[None]:
+        """Let nobody connect any more, and stop the workers in order."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self._ports.close()
+        for place in self._places:
+            if place.next is not None:
+                place.next.cancel()
+                place.next = None
+        running = [place.process for place in self._places if place.process]
+        for process in running:
+            process.signal("TERM")
+        seconds = 2 * self._settings.timing.shutdown_seconds + EXTRA_SECONDS
+        ended = DeferredList([process.gone() for process in running])
+        try:
+            await ended.addTimeout(seconds, self._reactor)
+        except TimeoutError:
+            late = [process for process in running if process.ended is None]
+            numbers = ", ".join(str(process.number) for process in late)
+            self._log.error("Killing what has not stopped: {n}.", n=numbers)
+            for process in late:
+                process.signal("KILL")
+            await DeferredList([process.gone() for process in late])
+        self._hub.close()
+
+    # -- one worker
+
+    def _start(self, place: Place) -> None:
+        place.next = None
+        place.since = self._reactor.seconds()
+        name = f"{self._node}/{place.number}"
+        ports = self._sockets.of_worker(place.number - 1)
+        ours, theirs = socketpair()
+        with ours, theirs:
+            inherits = dict(enumerate([theirs.fileno(), *ports], CONTROL + 1))
+            bus, *numbers = inherits
+            orders = Orders(
+                settings=self._settings,
+                number=place.number,
+                name=name,
+                ports=tuple(numbers),
+                bus=bus,
+                reactor=type(self._reactor).__module__,
+            )
+            for end in (ours, theirs):
+                end.setblocking(False)
+            place.process = WorkerProcess(
+                self._reactor, orders, inherits, self._changed
+            )
+            self._hub.join(name, ours.fileno())
+
+    def _start_first(self, *places: Place) -> None:
+        """Start workers, and wait until they are ready; the reactor need not run."""
+        for place in places:
+            self._start(place)
+        while waiting := [
+            place.process
+            for place in places
+            if place.process is not None and not place.process.is_ready
+        ]:
+            readable, _, _ = self._wait(waiting, [], [])
+            for process in readable:
+                if process.doRead() is None:
+                    continue
+                raise SystemExit(
+                    process.trouble
+                    or f"nostr-relay: worker {process.number} ended while it started"
+                )
+
+    def _changed(self, process: WorkerProcess) -> None:
+        place = self._places[process.number - 1]
+        if not self._is_started or place.process is not process:
+            return
+        if process.ended is not None:
+            self._replace(place, process)
+        elif process.is_ready:
+            self._log.info("worker {worker} is ready.", worker=process.number)
+
+    def _replace(self, place: Place, process: WorkerProcess) -> None:
+        place.process = None
+        if not self.running:
+            return
+        self._log.error(
+            "worker {worker} has ended, and is replaced: {why}",
+            worker=place.number,
+            why=process.trouble or process.ended,
+        )
+        lived = self._reactor.seconds() - place.since
+        is_steady = process.is_ready and lived >= STEADY_SECONDS
+        place.deaths = 1 if is_steady else place.deaths + 1
+        place.next = self._reactor.callLater(
+            delay_after(place.deaths), self._start_again, place
+        )
+
+    def _start_again(self, place: Place) -> None:
+        try:
+            self._start(place)
+        except OSError as error:
+            self._log.error("A worker cannot be started: {why}.", why=error)
+            place.deaths += 1
+            place.next = self._reactor.callLater(
+                delay_after(place.deaths), self._start_again, place
+            )
+        else:
+            self._reactor.addReader(place.process)

@@ -1,0 +1,181 @@
+# -*- test-case-name: tests.workers.test_worker -*-
+"""
+``python -m nostrtx.workers.worker``: one relay process of several.
+
+It does for the relay what ``twistd`` does for a single one, ends in order when it is
+told to or when its supervisor is gone, and is of no use when started by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE
+from twisted.logger import Logger, globalLogBeginner
+from twisted.python.failure import Failure
+from twisted.python.reflect import namedModule
+from zope.interface import implementer
+
+from nostrtx.config_file import ConfigError
+from nostrtx.workers.orders import Orders, OrdersMissing, receive_orders
+from nostrtx.workers.reports import Reporter
+
+_log = Logger()
+
+
+@implementer(IReadDescriptor)
+class SupervisorWatch:
+    """
+    Notices when the supervisor is gone.
+
+    Args:
+        control: The socket to it.
+        gone: Called once it is.
+    """
+
+    def __init__(self, control: socket.socket, gone: Callable[[], None]) -> None:
+        self._control = control
+        self._gone = gone
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for the reactor."""
+        return self._control.fileno()
+
+    def logPrefix(self) -> str:
+        """What the reactor calls this in its log."""
+        return "supervisor"
+
+    def doRead(self) -> Failure | None:
+        """Nothing is sent: what can be read is the end."""
+        try:
+            received = self._control.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            received = b""
+        return None if received else Failure(CONNECTION_DONE)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The supervisor is gone, or the reactor stops."""
+        self._gone()
+
+
+class Ending:
+    """
+    Stops the reactor, once, however often and from where it is asked to.
+
+    Args:
+        reactor: It runs.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._has_begun = False
+        reactor.addSystemEventTrigger("before", "shutdown", self._begins)
+
+    def begin(self) -> None:
+        """Stop the reactor unless it is stopping."""
+        if not self._has_begun:
+            self._begins()
+            self._reactor.stop()
+
+    def signalled(self, number: int, frame: object) -> None:
+        """A signal asks to stop."""
+        self._reactor.callFromThread(self.begin)
+
+    def _begins(self) -> None:
+        self._has_begun = True
+
+
+def run(
+    service: IService, reactor: Any, control: socket.socket, reporter: Reporter
+) -> None:
+    """
+    Run the relay to its end, as twistd does.
+
+    Args:
+        service: The relay.
+        reactor: Runs it.
+        control: Is closed when the supervisor is gone.
+        reporter: Tells the supervisor when clients are served.
+
+    Raises:
+        SystemExit: It cannot be started; the text is one line that says why.
+    """
+    ending = Ending(reactor)
+    service.privilegedStartService()
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.addReader(SupervisorWatch(control, ending.begin))
+
+    def running() -> None:
+        # In place of those that the reactor has installed by now, which complain
+        # about a second signal.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, ending.signalled)
+        reporter.ready()
+
+    reactor.callWhenRunning(running)
+    reactor.run()
+
+
+def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
+    # Before anything is imported that would install another one.
+    namedModule(orders.reactor).install()
+    from twisted.internet import reactor
+
+    from nostrtx.broadcast.workers import WorkerBroadcaster
+    from nostrtx.service import make_service
+    from nostrtx.workers.ports import InheritedPorts
+
+    for inherited in (*orders.ports, orders.bus):
+        os.set_inheritable(inherited, False)
+    service = make_service(
+        orders.settings,
+        reactor,
+        opener=InheritedPorts(reactor, orders.ports),
+        broadcaster=WorkerBroadcaster(orders.name, reactor, orders.bus),
+    )
+    run(service, reactor, control, reporter)
+
+
+def main(descriptor: int) -> int:
+    """
+    Be a worker.
+
+    Args:
+        descriptor: Of the socket to the supervisor.
+
+    Returns:
+        The exit code.
+    """
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    try:
+        orders = receive_orders(control)
+    except OrdersMissing:
+        return 1
+    reporter = Reporter(control)
+    globalLogBeginner.beginLoggingTo([reporter])
+    try:
+        _serve(orders, control, reporter)
+    except SystemExit as end:
+        reporter.trouble(str(end.code))
+    except ConfigError as error:
+        reporter.trouble(f"nostr-relay: {error}")
+    except BaseException:
+        _log.failure("The worker cannot go on.")
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,131 @@
+"""Tests for :mod:`nostrtx.relay.tally`."""
+
+from __future__ import annotations
+
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.relay.roll_call import MOST_SILENT_BEATS, RollCall
+from nostrtx.relay.statistics import GAUGES, Statistics
+from nostrtx.relay.tally import COUNTERS, Tally
+from tests.relay.company import Company
+
+
+class TallyTests(SynchronousTestCase):
+    """Sums over all processes."""
+
+    def setUp(self) -> None:
+        """Nobody is there yet."""
+        self.company = Company()
+        self.roll_calls: dict[str, RollCall] = {}
+
+    def process(self, name: str, **counts: int) -> Tally:
+        """A process that has joined the others, and has counted this."""
+        roll_call = self.roll_calls[name] = self.company.process(name)
+        tally = Tally(roll_call, Statistics(**counts))
+        self.company.join(name, roll_call)
+        return tally
+
+    def said(self, name: str) -> int:
+        """How often a process has told its counters."""
+        return [topic for topic, _ in self.company.buses[name].published].count(
+            COUNTERS
+        )
+
+    def stored(self, *tallies: Tally) -> list[int]:
+        """What each thinks how many events were stored in all."""
+        return [tally.facts()["events_stored"] for tally in tallies]
+
+    def test_alone(self) -> None:
+        """The sums of one process are its own counters, and it tells nobody."""
+        tally = self.process("a", events_stored=3, sessions=1)
+        self.company.beat(3)
+        self.assertEqual(tally.facts(), Statistics(events_stored=3, sessions=1).facts())
+        self.assertEqual(self.said("a"), 1)
+
+    def test_sums(self) -> None:
+        """All processes show the same sums, counters and gauges alike."""
+        tallies = [
+            self.process(name, events_stored=count, sessions=1)
+            for name, count in (("a", 3), ("b", 4), ("c", 5))
+        ]
+        for tally in tallies:
+            facts = tally.facts()
+            self.assertEqual((facts["events_stored"], facts["sessions"]), (12, 3))
+
+    def test_changes(self) -> None:
+        """What changes is told within a second, and only then."""
+        mine = Statistics()
+        roll_call = self.company.process("a")
+        here = Tally(roll_call, mine)
+        self.company.join("a", roll_call)
+        there = self.process("b")
+        told = self.said("a")
+        self.company.beat(5)
+        self.assertEqual(self.said("a"), told)
+        mine.events_stored += 7
+        mine.sessions += 1
+        self.assertEqual(self.stored(here, there), [7, 0])
+        self.company.beat(1)
+        self.assertEqual(self.stored(here, there), [7, 7])
+        self.assertEqual(there.facts()["sessions"], 1)
+        mine.sessions -= 1
+        self.company.beat(5)
+        self.assertEqual(there.facts()["sessions"], 0)
+        self.assertEqual(self.said("a"), told + 2)
+
+    def test_silent(self) -> None:
+        """Who is silent for long has no sessions; what it counted stays, once."""
+        here = self.process("a")
+        self.process("b", events_stored=4, sessions=2)
+        self.company.cut_off("b")
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        facts = here.facts()
+        self.assertEqual((facts["events_stored"], facts["sessions"]), (4, 0))
+        self.company.buses["b"].reconnect()
+        facts = here.facts()
+        self.assertEqual((facts["events_stored"], facts["sessions"]), (4, 2))
+
+    def test_replaced(self) -> None:
+        """A process that died has counted all the same, also for who comes later."""
+        here = self.process("a", events_stored=1)
+        self.process("b", events_stored=4, sessions=2)
+        replacement = self.process("b", events_stored=10)
+        self.assertEqual(self.stored(here, replacement), [15, 15])
+        self.assertEqual(here.facts()["sessions"], 0)
+        late = self.process("c", events_stored=100)
+        again = self.process("b", events_stored=1000)
+        self.assertEqual(self.stored(here, late, again), [1115] * 3)
+
+    def test_left(self) -> None:
+        """So it is with one that has said farewell."""
+        here = self.process("a", events_stored=1)
+        self.process("b", events_stored=4, sessions=2)
+        self.roll_calls["b"].stop()
+        late = self.process("c")
+        self.assertEqual(self.stored(here, late), [5, 5])
+        self.assertEqual(late.facts()["sessions"], 0)
+
+    def test_many_names(self) -> None:
+        """However many processes come and go, memory is bounded and the sum right."""
+        here = self.process("a")
+        for number in range(1100):
+            self.process(f"node {number}", events_stored=1)
+            self.roll_calls[f"node {number}"].stop()
+            del self.company._all[1:]
+        self.assertEqual(self.stored(here), [1100])
+        self.assertLess(len(here._past), 1002)
+
+    def test_nonsense(self) -> None:
+        """Counters that are not understood are logged and change nothing."""
+        here = self.process("a", events_stored=1)
+        bus = self.company.buses["a"]
+        for nonsense in (b"", b"[]", b"7", b'[{"x":"y"},{}]', b"[{},[]]", b"[1,{}]"):
+            with capturedLogs() as logs:
+                bus.hear(COUNTERS, "b", nonsense)
+            self.assertEqual(len(logs), 1, nonsense)
+        self.assertEqual(self.stored(here), [1])
+
+    def test_gauges(self) -> None:
+        """Every gauge is one of the statistics."""
+        self.assertTrue(GAUGES <= set(Statistics().facts()))
