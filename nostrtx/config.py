@@ -15,15 +15,19 @@ import attrs
 
 from nostrtx.config_checks import (
     at_least,
+    channel,
     empty_or_key,
+    empty_or_redis_url,
     empty_or_url,
     hex_key,
     hex_keys,
     keys,
     named_keys,
+    node_name,
     not_empty,
     one_of,
     positive,
+    sentinels,
     urls,
 )
 
@@ -407,11 +411,13 @@ class ClusterSettings:
     """
 
     workers: int = attrs.field(default=1, validator=at_least(0, 256))
-    node: str = ""
-    redis: str = ""
-    sentinels: tuple[str, ...] = ()
+    node: str = attrs.field(default="", validator=node_name)
+    redis: str = attrs.field(default="", repr=False, validator=empty_or_redis_url)
+    sentinels: tuple[str, ...] = attrs.field(
+        default=(), repr=False, validator=sentinels
+    )
     sentinel_service: str = "mymaster"
-    channel: str = "nostrtx"
+    channel: str = attrs.field(default="nostrtx", validator=channel)
     secret_file: str = ""
     poll_seconds: float = attrs.field(default=1.0, validator=positive)
 

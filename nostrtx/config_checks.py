@@ -14,10 +14,13 @@ from typing import Any, Final
 
 from nostrtx.nostr.bech32 import Bech32Error, parse_pubkey
 from nostrtx.nostr.relay_url import parse_relay_url
+from nostrtx.redis_url import parse_redis_url, parse_sentinel
 
 _Validator = Callable[[Any, Any, Any], None]
 
 _NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
+_NODE: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+_CHANNEL: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _BECH32: Final = re.compile(r"(?:nostr:)?n[a-z]+1", re.IGNORECASE)
 
@@ -67,6 +70,34 @@ def urls(_: object, __: object, value: tuple[str, ...]) -> None:
     """Check that each text is a relay's URL."""
     for url in value:
         parse_relay_url(url)
+
+
+def node_name(_: object, __: object, value: str) -> None:
+    """Check that a text can be what a node is called; empty is fine."""
+    if _NODE.fullmatch(value) is None:
+        raise ValueError(
+            f"must be up to 64 of a-z, A-Z, 0-9, -, _ and ., not {shown(value)}"
+        )
+
+
+def channel(_: object, __: object, value: str) -> None:
+    """Check that a text can begin names in Redis."""
+    if _CHANNEL.fullmatch(value) is None:
+        raise ValueError(
+            f"must be 1 to 64 of a-z, A-Z, 0-9, -, _, . and :, not {shown(value)}"
+        )
+
+
+def empty_or_redis_url(_: object, __: object, value: str) -> None:
+    """Check that a text is empty or says where Redis is; it may hold a password."""
+    if value:
+        parse_redis_url(value)
+
+
+def sentinels(_: object, __: object, value: tuple[str, ...]) -> None:
+    """Check that each text says where a Sentinel is; it may hold a password."""
+    for sentinel in value:
+        parse_sentinel(sentinel)
 
 
 def empty_or_key(_: object, __: object, value: str) -> None:

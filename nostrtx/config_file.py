@@ -62,7 +62,13 @@ def _checked(table: Any, name: str, value: object) -> object:
     field = attrs.fields_dict(table).get(name)
     if field is None:
         raise ValueError("there is no such setting")
-    value = _typed(field.type, value)
+    try:
+        value = _typed(field.type, value)
+    except ValueError:
+        if field.repr:
+            raise
+        # What is not for every eye is not for the log either.
+        raise ValueError(f"must be {_FORMS[field.type]}") from None
     if field.validator is not None:
         field.validator(None, field, value)
     return value
