@@ -42,6 +42,7 @@ from nostrtx.storage.opening import open_store
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
 from nostrtx.web.information import information_of
+from nostrtx.web.proxied import listening_site
 from nostrtx.web.site import relay_site
 from nostrtx.web.transport import write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
@@ -262,14 +263,15 @@ class ListenerService(Service):
         """
         super().privilegedStartService()
         for description in self._settings.listen.endpoints:
+            bare, site = listening_site(description, self._site, self._reactor)
             try:
-                endpoint = serverFromString(self._reactor, description)
+                endpoint = serverFromString(self._reactor, bare)
             except Exception as error:
                 # Whatever a parser makes of it: ValueError, IndexError, OSError.
                 raise SystemExit(
                     f"nostr-relay: {description!r} is no endpoint: {error}"
                 ) from None
-            listening = endpoint.listen(self._site)
+            listening = endpoint.listen(site)
             listening.addCallbacks(
                 self._listening, self._not_listening, errbackArgs=(description,)
             )
