@@ -82,15 +82,12 @@ def _parse_v1(data: bytes) -> ProxyHeader | None:
     if fields[0] == b"UNKNOWN":
         return ProxyHeader(None, length)
     try:
-        family, source, destination, port, other_port = (
-            field.decode("ascii") for field in fields
-        )
-        _port(other_port)
+        # Where the client connected to is not of interest, and not always right: nginx
+        # tells its own address, of whatever family, if it was told of the client.
+        family, source, _, port, _ = (field.decode("ascii") for field in fields)
         if family == "TCP4":
-            IPv4Address(destination)
             client = _ipv4(IPv4Address(source), _port(port))
         elif family == "TCP6":
-            IPv6Address(destination)
             client = _ipv6(IPv6Address(source), _port(port))
         else:
             raise BadProxyHeader("the family of addresses is not known")

@@ -39,6 +39,8 @@ GOOD = {
     V1_SIX: CLIENT_6,
     V2_FOUR: CLIENT_4,
     V2_SIX: CLIENT_6,
+    # As nginx puts it that was told of the client over IPv4.
+    b"PROXY TCP6 2001:db8::4 10.0.0.1 50000 443\r\n": CLIENT_6,
     b"PROXY UNKNOWN\r\n": None,
     b"PROXY UNKNOWN ffff::1 ffff::2 65535 1\r\n": None,
     v2(b"\x20", b"\x00", b""): None,
@@ -61,7 +63,8 @@ BAD = [
     b"PROXY TCP4 198.51.100.4 10.0.0.1 65536 443\r\n",
     b"PROXY TCP4 198.51.100.4 10.0.0.1 -1 443\r\n",
     b"PROXY TCP4 198.51.100.4 10.0.0.1 \xb2 443\r\n",
-    b"PROXY TCP4 198.51.100.4 10.0.0.1 50000 999999999\r\n",
+    b"PROXY TCP4 198.51.100.4 10.0.0.1  443\r\n",
+    b"PROXY TCP4 198.51.100.4 10.0.0.1 999999999 443\r\n",
     b"PROXY UDP4 198.51.100.4 10.0.0.1 50000 443\r\n",
     b"PROXY \r\n",
     b"PROXY TCP4 " + b"1" * 100,
