@@ -105,6 +105,9 @@ tools:
 	command -v redis-server >/dev/null || missing+=' redis-server'; \
 	command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing+=' haproxy'; \
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=' nginx-light'; \
+	[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || \
+		missing+=' libnginx-mod-stream'; \
+	command -v systemd-analyze >/dev/null || missing+=' systemd'; \
 	command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
 		missing+=' pgbouncer'; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=' postgresql'; \

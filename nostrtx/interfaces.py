@@ -8,7 +8,7 @@ everything is called from, and calls back in, the reactor's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 import attrs
@@ -247,6 +247,12 @@ class IEventStore(Interface):
 
     def close() -> Deferred[None]:
         """Finish what was handed over and close; fires when that is durable."""
+
+    def facts() -> Mapping[str, str]:
+        """
+        In what all processes that share the store must agree: ``store``, which tells
+        it from all others, and ``layout``, its version. Only while it is open.
+        """
 
     def save_events(events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """

@@ -37,22 +37,31 @@ class OpenPorts:
         self._trouble: str | None = None
         self._has_url: bool | None = None
 
-    def open(self, descriptions: Sequence[str], factory: IProtocolFactory) -> None:
+    def open(
+        self,
+        descriptions: Sequence[str],
+        site_for: Callable[[str], tuple[str, IProtocolFactory]],
+    ) -> None:
         """
         Open a port for each endpoint description.
+
+        Args:
+            descriptions: Of the settings.
+            site_for: The description that Twisted knows, and what to listen with.
 
         Raises:
             SystemExit: One cannot be opened; the text is one line that says why.
         """
         for description in descriptions:
+            bare, site = site_for(description)
             try:
-                endpoint = serverFromString(self._opener, description)
+                endpoint = serverFromString(self._opener, bare)
             except Exception as error:
                 # Whatever a parser makes of it: ValueError, IndexError, OSError.
                 raise SystemExit(
                     f"nostr-relay: {description!r} is no endpoint: {error}"
                 ) from None
-            listening = endpoint.listen(factory)
+            listening = endpoint.listen(site)
             listening.addCallbacks(
                 self._listening, self._not_listening, errbackArgs=(description,)
             )

@@ -10,8 +10,12 @@ and no request stays without an answer.
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from secrets import token_bytes
+from socket import gethostname
 from typing import Any
 
 import attrs
@@ -19,7 +23,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.logger import Logger
 
-from nostrtx.broadcast.local import LocalBroadcaster
+from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.config import RelaySettings, SearchSettings, Settings
 from nostrtx.config_file import ConfigError
 from nostrtx.interfaces import (
@@ -42,6 +46,7 @@ from nostrtx.storage.opening import open_store
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
 from nostrtx.web.information import information_of
+from nostrtx.web.proxied import listening_site
 from nostrtx.web.site import relay_site
 from nostrtx.web.websocket import RelayWebSocketFactory
 
@@ -76,13 +81,15 @@ class StoreService(Service):
     Args:
         store: Where events are kept.
         url: Names it in the log and in errors.
+        facts: Learns in what others with the same store must agree.
     """
 
     _log = Logger()
 
-    def __init__(self, store: IEventStore, url: str) -> None:
+    def __init__(self, store: IEventStore, url: str, facts: dict[str, str]) -> None:
         self._store = store
         self._url = url
+        self._facts = facts
 
     def startService(self) -> None:
         """
@@ -95,6 +102,7 @@ class StoreService(Service):
             self._store.open()
         except StoreUnusable as error:
             raise SystemExit(f"nostr-relay: {error}") from None
+        self._facts.update(self._store.facts())
         self._log.info("Events are kept in {url}.", url=self._url)
         super().startService()
 
@@ -114,17 +122,21 @@ class BroadcasterService(Service):
     Args:
         broadcaster: Brings and takes the news.
         roll_call: Says that this process is here, and farewell in the end.
-        reactor: Is stopped if this process may not join the others.
+        give_up: Ends the process because it may not join the others; is told why, in
+            one line.
     """
 
     _log = Logger()
 
     def __init__(
-        self, broadcaster: IBroadcaster, roll_call: RollCall, reactor: Any
+        self,
+        broadcaster: IBroadcaster,
+        roll_call: RollCall,
+        give_up: Callable[[str], None],
     ) -> None:
         self._broadcaster = broadcaster
         self._roll_call = roll_call
-        self._reactor = reactor
+        self._give_up = give_up
         self._joining: Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -147,14 +159,9 @@ class BroadcasterService(Service):
         except CancelledError:
             pass
         except BroadcasterUnusable as error:
-            self.refused(error)
+            self._give_up(f"nostr-relay: {error}")
         except Exception:
             self._log.failure("Joining the other processes failed.")
-
-    def refused(self, error: BroadcasterUnusable) -> None:
-        """Stop the process: it may not join the others, or no longer."""
-        self._log.critical("nostr-relay: {reason}", reason=error)
-        self._reactor.stop()
 
 
 class RelayService(Service):
@@ -274,7 +281,10 @@ class ListenerService(Service):
             SystemExit: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
-        self._ports.open(self._settings.listen.endpoints, self._site)
+        self._ports.open(
+            self._settings.listen.endpoints,
+            lambda endpoint: listening_site(endpoint, self._site, self._reactor),
+        )
 
     def startService(self) -> None:
         """Serve clients; nothing more to do, the ports are open."""
@@ -338,6 +348,7 @@ def make_service(
     *,
     opener: Any = None,
     broadcaster: IBroadcaster | None = None,
+    give_up: Callable[[str], None] | None = None,
 ) -> IService:
     """
     The whole relay, not yet started.
@@ -346,7 +357,10 @@ def make_service(
         settings: All of them.
         reactor: Twisted's reactor; epoll is the fastest.
         opener: Listens in place of the reactor, as for :class:`ListenerService`.
-        broadcaster: Reaches the relay's other processes; None if there are none.
+        broadcaster: Reaches the other workers of this machine; None if there are
+            none. With ``cluster.redis`` only its name is used.
+        give_up: Ends the process, which is told by then that it must not go on, and
+            why; None for how a process of twistd ends.
 
     Raises:
         ConfigError: The store's URL names no kind of store, or there is no URL under
@@ -378,16 +392,29 @@ def make_service(
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
-    if broadcaster is None:
-        broadcaster = LocalBroadcaster()
+    facts_of_store: dict[str, str] = {}
+    cluster = settings.cluster
+    if give_up is None:
+        give_up = partial(_fail, reactor)
+    if broadcaster is None or cluster.redis:
+        broadcaster = open_broadcaster(
+            cluster,
+            broadcaster.name if broadcaster else cluster.node or gethostname(),
+            settings.store.directory is not None,
+            facts_of_store,
+            reactor,
+            token_bytes,
+            os.environ,
+            lambda error: give_up(f"nostr-relay: {error}"),
+        )
     relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
     roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)
     facts = Tally(roll_call, relay.statistics).facts
     service = SequentialService()
     for child in (
-        StoreService(store, settings.store.url),
-        BroadcasterService(broadcaster, roll_call, reactor),
+        StoreService(store, settings.store.url, facts_of_store),
+        BroadcasterService(broadcaster, roll_call, give_up),
         RelayService(relay, reactor, settings),
         ListenerService(relay, websockets, reactor, settings, urls, facts, opener),
     ):
@@ -395,3 +422,17 @@ def make_service(
     if settings.discovery.announce:
         AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service
+
+
+def _fail(reactor: Any, why: str) -> None:
+    """Stop in order, and end with an exit code that says so."""
+    _log.critical("{why}", why=why)
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The reactor catches whatever is raised, and twistd ends with 0.
+        os._exit(1)
+
+    reactor.addSystemEventTrigger("after", "shutdown", leave)
+    reactor.stop()

@@ -179,7 +179,7 @@ class StoreServiceTests(SynchronousTestCase):
     def test_open_and_close(self) -> None:
         """It is opened at the start, not before, and its end is waited for."""
         store = SlowStore()
-        service = StoreService(store, "memory:")
+        service = StoreService(store, "memory:", {})
         self.assertFalse(store.opened)
         service.startService()
         self.assertTrue(store.opened)
@@ -190,7 +190,7 @@ class StoreServiceTests(SynchronousTestCase):
 
     def test_unusable(self) -> None:
         """A store that cannot be opened ends the process, with one line why."""
-        service = StoreService(UnusableStore(), "lmdb:data")
+        service = StoreService(UnusableStore(), "lmdb:data", {})
         end = self.assertRaises(SystemExit, service.startService)
         self.assertEqual(end.code, "nostr-relay: data is held by another process")
 

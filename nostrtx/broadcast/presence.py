@@ -53,7 +53,8 @@ class Presence:
     Args:
         channel: Begins the names of all keys.
         name: What this process is called.
-        facts: What all must agree in, each with its name: the store, the schema.
+        facts: What all must agree in, each with its name: the store, the schema. Is
+            looked at when this process joins.
         seal: Ours, for this purpose.
         clock: For waiting.
     """
@@ -67,7 +68,7 @@ class Presence:
         clock: IReactorTime,
     ) -> None:
         self._name = name
-        self._facts = dict(facts)
+        self._facts = facts
         self._seal = seal
         self._clock = clock
         self._names_key = f"{channel}:members".encode()
@@ -158,7 +159,11 @@ class Presence:
         """Hold the name; if another one does, what that has set."""
         value = self._seal.seal(
             json.dumps(
-                {"name": self._name, "joined": self._joined, "facts": self._facts}
+                {
+                    "name": self._name,
+                    "joined": self._joined,
+                    "facts": dict(self._facts),
+                }
             ).encode()
         )
         holder: bytes | None = await connection.get(self._key)

@@ -9,7 +9,8 @@ answers, and a query looks at each of them: right for tests, trials and small re
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from uuid import uuid4
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
@@ -68,6 +69,7 @@ class MemoryEventStore:
         self._vanished: dict[bytes, int] = {}
         self._last_seq = 0
         self._lock = DeferredLock()
+        self._identity = uuid4().hex
 
     def open(self) -> None:
         """Nothing to do."""
@@ -75,6 +77,10 @@ class MemoryEventStore:
     def close(self) -> Deferred[None]:
         """Nothing to do: there is no place where the events could stay."""
         return succeed(None)
+
+    def facts(self) -> Mapping[str, str]:
+        """There is no other process that could have this store."""
+        return {"store": self._identity, "layout": "memory"}
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """Save events by the rules, in the order given."""
@@ -150,7 +156,7 @@ class MemoryEventStore:
     def log_after(self, seq: int, most: int) -> LogPart:
         """A part of the arrival log."""
         if seq >= self._last_seq:
-            return LogPart((), seq, self._last_seq)
+            return LogPart([], seq, self._last_seq)
         events = self.events_after(seq, most)
         to = events[-1][0] if len(events) == most else self._last_seq
         return LogPart(events, to, self._last_seq)

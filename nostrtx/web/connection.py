@@ -19,7 +19,6 @@ from zope.interface import implementer
 
 from nostrtx.interfaces import IClient, IClientSession
 from nostrtx.web.answers import error_answer
-from nostrtx.web.client_address import peer_address
 from nostrtx.web.deflate import Inflater, agree
 from nostrtx.web.frames import FRAME_HEADERS
 from nostrtx.web.resting import RestingProtocol
@@ -70,7 +69,7 @@ class RelayWebSocketProtocol(RestingProtocol):
     Attributes:
         compression: Whether clients may send, and be sent, compressed messages.
         shared_frames: Makes frames that go to this and to other clients.
-        address: The peer's IP address; empty if it has none.
+        address: The client's IP address; empty if it has none.
         number: Counts connections, for the log.
         messages_sent: Text messages that have left.
         bytes_sent: Their bytes, with frame headers.
@@ -96,7 +95,6 @@ class RelayWebSocketProtocol(RestingProtocol):
         """The connection is handed over, before its first byte is read."""
         transport = self.transport
         self._queue: list[bytes] = []
-        self.address = peer_address(transport.getPeer())
         if isinstance(transport, FastServer):
             self._outlet = transport
         else:

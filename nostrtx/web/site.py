@@ -12,7 +12,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IReactorTime,
+)
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -41,12 +46,14 @@ class FirstRequest:
 
     Args:
         site: Where to ask whom it is handed to.
+        client: Whose connection it is.
     """
 
-    __slots__ = ("_head", "_site", "deadline", "factory", "transport")
+    __slots__ = ("_client", "_head", "_site", "deadline", "factory", "transport")
 
-    def __init__(self, site: RelaySite) -> None:
+    def __init__(self, site: RelaySite, client: IAddress) -> None:
         self._site = site
+        self._client = client
         self._head = b""
         self.deadline = 0.0
 
@@ -70,7 +77,7 @@ class FirstRequest:
         else:
             self._site.settled(self)
             upgrade = head.startswith(b"GET ") and _UPGRADE.search(head, 0, end)
-            self._hand_over(self._site.protocol_for(self.transport, bool(upgrade)))
+            self._hand_over(self._site.protocol_for(self._client, bool(upgrade)))
             self._give(head)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -205,7 +212,7 @@ class RelaySite(ServerFactory):
 
     def buildProtocol(self, addr: Any) -> Any:
         """What reads the first request of a new connection."""
-        return FirstRequest(self)
+        return FirstRequest(self, addr)
 
     def begun(self, request: FirstRequest) -> None:
         """A connection is new."""
@@ -218,10 +225,10 @@ class RelaySite(ServerFactory):
         """It is known what a connection wants, or it is lost."""
         self._undecided.pop(request, None)
 
-    def protocol_for(self, transport: Any, upgrade: bool) -> Any:
+    def protocol_for(self, client: IAddress, upgrade: bool) -> Any:
         """A protocol to hand a connection to, by what its first request wants."""
-        maker = self._websockets if upgrade else self._site
-        return maker.buildProtocol(transport.getPeer())
+        maker: Any = self._websockets if upgrade else self._site
+        return maker.buildProtocol(client)
 
     def _check_times(self) -> None:
         self._check = None

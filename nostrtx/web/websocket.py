@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from nostrtx.config import Settings
 from nostrtx.interfaces import IOtherProcesses, IRelay, ITurns
 from nostrtx.web.answers import SERVER
-from nostrtx.web.client_address import ConnectionLimits
+from nostrtx.web.client_address import ConnectionLimits, peer_address
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.shared_frames import FramesByWindow
 from nostrtx.web.sweep import ConnectionSweep
@@ -178,5 +178,12 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         return bool(self._dirty)
 
     def buildProtocol(self, addr: Any) -> RelayWebSocketProtocol:
-        """A protocol for a connection whose first request asks for WebSocket."""
-        return self._protocol()
+        """
+        A protocol for a connection whose first request asks for WebSocket.
+
+        Args:
+            addr: Whose it is; behind a proxy not always the transport's peer.
+        """
+        connection = self._protocol()
+        connection.address = peer_address(addr)
+        return connection

@@ -25,6 +25,7 @@ from nostrtx.broadcast.workers import Hub
 from nostrtx.config import Settings
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
+from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers
 from nostrtx.workers.process import CONTROL, WorkerProcess
@@ -107,7 +108,10 @@ class Supervisor(Service):
             SystemExit: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
-        self._ports.open(self._settings.listen.endpoints, Factory())
+        self._ports.open(
+            self._settings.listen.endpoints,
+            lambda endpoint: (endpoint.removeprefix(PROXIED_PREFIX), Factory()),
+        )
 
     def startService(self) -> None:
         """

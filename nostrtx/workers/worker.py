@@ -137,9 +137,15 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
 
     for inherited in (*orders.ports, orders.bus):
         os.set_inheritable(inherited, False)
+
+    def give_up(why: str) -> None:
+        reporter.trouble(why)
+        reactor.stop()
+
     service = make_service(
         orders.settings,
         reactor,
+        give_up=give_up,
         opener=InheritedPorts(reactor, orders.ports),
         broadcaster=WorkerBroadcaster(orders.name, reactor, orders.bus),
     )

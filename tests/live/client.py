@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import attrs
 from autobahn.twisted.websocket import (
@@ -13,11 +14,11 @@ from autobahn.twisted.websocket import (
     WebSocketClientProtocol,
 )
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
-from tests.live.relay_process import RelayProcess
 
 Json = dict[str, Any]
 Answer = tuple[bool, str]
@@ -46,16 +47,32 @@ class Closing:
     reason: str | None
 
 
+class Reachable(Protocol):
+    """What one can connect to."""
+
+    @property
+    def url(self) -> str:
+        """Its URL, as a client is told."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port where it listens."""
+
+
 class LiveClient(WebSocketClientProtocol):
     """
     One connection; what arrives waits until it is asked for.
 
     Attributes:
+        before: Sent before anything else.
         messages: What has arrived and was not yet received, as parsed JSON.
         opened: That the handshake is done.
         closed: That the connection has ended.
         watch: Called with each message on arrival, in place of keeping it.
     """
+
+    before = b""
+    transport: Any
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,6 +81,12 @@ class LiveClient(WebSocketClientProtocol):
         self.closed: Occasion[Closing] = Occasion()
         self.watch: Any = None
         self._waiting: Deferred[None] | None = None
+
+    def connectionMade(self) -> None:
+        """Say first what is to be said first."""
+        if self.before:
+            self.transport.write(self.before)
+        super().connectionMade()
 
     def onOpen(self) -> None:
         """Messages can be sent."""
@@ -181,13 +204,33 @@ class LiveClient(WebSocketClientProtocol):
         return await self.closed.wait(_SECONDS)
 
 
-async def connect(relay: RelayProcess) -> LiveClient:
-    """Connect to ``relay``."""
+async def connect(
+    relay: Reachable, certificate: Path | None = None, before: bytes = b""
+) -> LiveClient:
+    """
+    Connect to ``relay``, or to a proxy in front of it.
+
+    Args:
+        relay: Where to connect.
+        certificate: What the other side has to show, if its URL asks for TLS.
+        before: Sent before anything else.
+
+    Raises:
+        ConnectionEnded: It was refused.
+    """
     factory = WebSocketClientFactory(relay.url)
-    factory.protocol = LiveClient
+    protocol: Any = type("LiveClient", (LiveClient,), {"before": before})
+    factory.protocol = protocol
     factory.noisy = False
     host, port = relay.address
-    client: Any = await TCP4ClientEndpoint(reactor, host, port).connect(factory)
+    endpoint: Any = TCP4ClientEndpoint(reactor, host, port)
+    if factory.isSecure:
+        assert certificate is not None
+        trusted = Certificate.loadPEM(certificate.read_bytes())
+        options = optionsForClientTLS(factory.host, trusted)
+        endpoint = wrapClientTLS(options, endpoint)
+    client: Any = await endpoint.connect(factory)
+    client = getattr(client, "wrappedProtocol", client)
     assert isinstance(client, LiveClient)
     await client.opened.wait(_SECONDS)
     return client

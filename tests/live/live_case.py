@@ -7,8 +7,8 @@ from signal import SIGKILL
 
 from twisted.trial.unittest import TestCase
 
-from tests.live.client import LiveClient, connect
-from tests.live.relay_process import RelayProcess
+from tests.live.client import LiveClient, Reachable, connect
+from tests.live.relay_process import FREE_PORT, RelayProcess
 
 
 class LiveTestCase(TestCase):
@@ -42,17 +42,21 @@ class LiveTestCase(TestCase):
                 self.assertNotIn("Traceback", relay.output)
                 self.assertNotIn("Unhandled", relay.output)
 
-    async def start_relay(self, settings: str = "") -> RelayProcess:
+    async def start_relay(
+        self, settings: str = "", listen: str = FREE_PORT
+    ) -> RelayProcess:
         """A relay whose store is that of the one before it in this test."""
-        return self.ends(await RelayProcess.start(self.directory, settings))
+        return self.ends(await RelayProcess.start(self.directory, settings, listen))
 
     def ends(self, relay: RelayProcess) -> RelayProcess:
         """Have ``relay`` end with the test."""
         self._relays.append(relay)
         return relay
 
-    async def connect(self, relay: RelayProcess) -> LiveClient:
-        """A client of ``relay``."""
-        client = await connect(relay)
+    async def connect(
+        self, relay: Reachable, certificate: Path | None = None, before: bytes = b""
+    ) -> LiveClient:
+        """A client of ``relay``; see :func:`tests.live.client.connect`."""
+        client = await connect(relay, certificate, before)
         self._clients.append(client)
         return client

@@ -17,6 +17,7 @@ from tests.live.reactor import reactor
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
 FREE_PORT = "tcp:0:interface=127.0.0.1"
+PROXIED = f"haproxy:{FREE_PORT}"
 
 _LISTENING = re.compile(r"Listening on (ws://\S+)")
 _START_SECONDS = 30
@@ -64,20 +65,23 @@ class RelayProcess:
         self.directory = directory
 
     @classmethod
-    async def start(cls, directory: Path, settings: str = "") -> RelayProcess:
+    async def start(
+        cls, directory: Path, settings: str = "", listen: str = FREE_PORT
+    ) -> RelayProcess:
         """
         Start a relay on a free port of the loopback interface.
 
         Args:
             directory: Holds its store; made if it does not exist.
             settings: Its settings file.
+            listen: Where it listens.
 
         Raises:
             RelayDied: It ended instead.
         """
         directory.mkdir(exist_ok=True)
         (directory / "settings.toml").write_text(settings)
-        arguments = ["--config", "settings.toml", "--listen", FREE_PORT]
+        arguments = ["--config", "settings.toml", "--listen", listen]
         arguments += ["--store", "lmdb:store"]
         return await cls.spawn(directory, ["nostr-relay", *arguments])
 

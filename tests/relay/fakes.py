@@ -7,7 +7,7 @@ Also the messages of clients, and a whole relay with all of it around.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -357,6 +357,10 @@ class HeldStore:
     def close(self) -> Deferred[None]:
         """Close the store within."""
         return self.inner.close()
+
+    def facts(self) -> Mapping[str, str]:
+        """Those of the store within."""
+        return self.inner.facts()
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """Save now, or when the test says."""

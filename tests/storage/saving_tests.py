@@ -266,3 +266,13 @@ class SavingTests(StoreCase):
         leave()
         self.result_of(second)()
         self.result_of(self.store.alone())()
+
+    def test_facts(self) -> None:
+        """A store says which it is, and how it is laid out; another is another."""
+        facts = self.store.facts()
+        self.assertEqual(facts.keys(), {"store", "layout"})
+        self.assertTrue(all(facts.values()))
+        self.assertEqual(self.store.facts(), facts)
+        other = self.make_store().facts()
+        self.assertEqual(other["layout"], facts["layout"])
+        self.assertNotEqual(other["store"], facts["store"])

@@ -19,7 +19,7 @@ slot_tags     letter, value, kind                      slots, kinds with address
 marks         what was deleted, and by whom;           until when
               who has vanished
 expiries      expiration, ``seq``                      posting
-meta          name                                     version, counters
+meta          name                                     version, counters, identity
 ============  =======================================  ==========================
 
 An address keeps its slot from version to version, and its tags name the slot: so a
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import os
 from typing import Any, Final
+from uuid import uuid4
 
 import attrs
 import lmdb
@@ -43,6 +44,7 @@ VERSION: Final = b"2"
 COUNTERS: Final = b"counters"
 
 _VERSION_KEY: Final = b"version"
+_IDENTITY_KEY: Final = b"identity"
 
 #: One for every stored query that is still looking for its events.
 _MAX_READERS: Final = 4096
@@ -55,10 +57,12 @@ class Databases:
 
     Attributes:
         env: The environment.
+        identity: Tells this store from all others.
         events: And the following: handles of the databases.
     """
 
     env: Any
+    identity: str
     events: Any
     ids: Any
     authors: Any
@@ -135,11 +139,14 @@ def _databases(path: str, env: Any) -> Databases:
                 f" {VERSION.decode()}): export it with that version and import the"
                 " events with this one"
             )
-        names = [field.name for field in attrs.fields(Databases)][1:-1]
+        if txn.get(_IDENTITY_KEY, db=meta) is None:
+            txn.put(_IDENTITY_KEY, uuid4().hex.encode(), db=meta)
+        identity = txn.get(_IDENTITY_KEY, db=meta).decode()
+        names = [field.name for field in attrs.fields(Databases)][2:-1]
         handles = {
             name: env.open_db(
                 name.encode(), txn, dupsort=name in _SORTED, dupfixed=name in _SORTED
             )
             for name in names
         }
-    return Databases(env=env, meta=meta, **handles)
+    return Databases(env=env, identity=identity, meta=meta, **handles)

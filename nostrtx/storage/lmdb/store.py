@@ -10,7 +10,7 @@ Other processes may use the same directory at the same time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from time import sleep
@@ -40,7 +40,7 @@ from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.job_thread import JobThread
 from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
-from nostrtx.storage.lmdb.schema import Databases, open_databases
+from nostrtx.storage.lmdb.schema import VERSION, Databases, open_databases
 from nostrtx.storage.lmdb.sealed_sets import find_records
 from nostrtx.storage.lmdb.snapshot import Snapshot
 from nostrtx.storage.lmdb.writer import EventWriter
@@ -105,6 +105,11 @@ class LMDBEventStore:
     def close(self) -> Deferred[None]:
         """Finish what was handed over, then close."""
         return Deferred.fromCoroutine(self._close())
+
+    def facts(self) -> Mapping[str, str]:
+        """The number drawn when the store was made, and the layout."""
+        databases = self._opened()
+        return {"store": databases.identity, "layout": VERSION.decode()}
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """
