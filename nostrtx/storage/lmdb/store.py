@@ -35,9 +35,9 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays
+from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.lmdb.alone import LockFile
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
-from nostrtx.storage.lmdb.job_thread import JobThread
 from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.schema import VERSION, Databases, open_databases

@@ -25,7 +25,7 @@ from nostrtx.interfaces import (
     StoreError,
 )
 from nostrtx.nostr.filters import Filter
-from nostrtx.storage.lmdb.job_thread import JobThread
+from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.search.counting import SearchCount
 from nostrtx.storage.search.finding import Finder
 from nostrtx.storage.search.follower import IndexFollower
