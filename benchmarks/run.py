@@ -18,17 +18,24 @@ from benchmarks.machine import Disturbance, description
 from benchmarks.material import million_store
 from benchmarks.report import Run, as_json, markdown, refresh, rows, show
 from benchmarks.running import HERE, BenchmarkError, build_nload, running_relay
-from benchmarks.scenarios import MILLION, SCENARIOS, Scenario, publish_notes
+from benchmarks.scenarios import (
+    MILLION,
+    SCENARIOS,
+    WORKERS,
+    Scenario,
+    publish_notes,
+)
 
-_NAMES = [scenario.name for scenario in (*SCENARIOS, *MILLION)]
+_NAMES = [scenario.name for scenario in (*SCENARIOS, *WORKERS, *MILLION)]
 _Runs = dict[str, list[Run]]
 
 
 def _run_group(group: Iterable[Scenario], runs: _Runs, store: Path | None) -> None:
     """Run each scenario of a group once, all on one relay."""
-    with running_relay(store) as relay:
+    members = list(group)
+    with running_relay(store, members[0].settings) as relay:
         has_notes = False
-        for scenario in group:
+        for scenario in members:
             if scenario.holds_notes and not has_notes:
                 publish_notes(relay)
                 has_notes = True
@@ -121,7 +128,11 @@ def main(
     Corpora are made once and made again after 20 hours, in benchmarks/corpora; results
     go to benchmarks/results as Markdown and JSON.
     """
-    every = [*SCENARIOS, *(MILLION if million or set(only) & _MILLION_NAMES else ())]
+    every = [
+        *SCENARIOS,
+        *WORKERS,
+        *(MILLION if million or set(only) & _MILLION_NAMES else ()),
+    ]
     chosen = [scenario for scenario in every if not only or scenario.name in only]
     try:
         build_nload()

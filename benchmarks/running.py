@@ -71,12 +71,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running_relay(store: Path | None = None) -> Iterator[Relay]:
+def running_relay(store: Path | None = None, settings: str = "") -> Iterator[Relay]:
     """
     Start a relay, and stop it in the end.
 
     Args:
         store: Directory of its store; None for an empty one that is then removed.
+        settings: More of its settings.
 
     Raises:
         BenchmarkError: It does not start, or does not stop.
@@ -87,7 +88,7 @@ def running_relay(store: Path | None = None) -> Iterator[Relay]:
     with tempfile.TemporaryDirectory(prefix="relay-", dir=CORPORA) as directory:
         place = Path(directory)
         log = place / "log"
-        (place / "settings.toml").write_text(_SETTINGS)
+        (place / "settings.toml").write_text(_SETTINGS + settings)
         command = [
             *(str(_BIN / "twistd"), "-n", "--pidfile=", "nostr-relay"),
             *("--config", "settings.toml"),

@@ -64,6 +64,7 @@ class Scenario:
         figures: What it gives.
         run: Does it.
         holds_notes: Whether the store must hold the 20,000 notes.
+        settings: More of the relay's settings; the same in one group.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Scenario:
     figures: tuple[Figure, ...]
     run: Callable[[Relay], Outcome]
     holds_notes: bool = False
+    settings: str = ""
 
 
 def publish_notes(relay: Relay) -> dict[str, Any]:
@@ -90,6 +92,38 @@ def _ingest(relay: Relay) -> Outcome:
         problems=tuple(found["problems"]),
         remarks=f"{found['events_per_s']:,.0f} events/s, {cost:.0f} µs each, "
         f"sig {signature:.1f} µs",
+    )
+
+
+def _ingest_time(relay: Relay) -> Outcome:
+    before = signature_microseconds()
+    found = publish_notes(relay)
+    signature = (before + signature_microseconds()) / 2
+    cost = found["relay_cpu_us_per_event"]
+    return Outcome(
+        values=(cost / signature, 1e6 / found["events_per_s"]),
+        problems=tuple(found["problems"]),
+        remarks=f"{found['events_per_s']:,.0f} events/s, {cost:.0f} µs each, "
+        f"sig {signature:.1f} µs, OK p99 {found['ack_ms']['p99']:.0f} ms",
+    )
+
+
+def _paced_fan_out(relay: Relay) -> Outcome:
+    found = Load(
+        relay,
+        "fanout",
+        events=material.notes_100k(),
+        count=4000,
+        conns=20,
+        pub_conns=4,
+        rate=500,
+    ).result()
+    delivery = found["delivery_ms"]
+    return Outcome(
+        values=(delivery["p50"], delivery["p99"]),
+        problems=tuple(found["problems"]),
+        remarks=f"{found['delivery']['per_s']:,.0f} deliveries/s, "
+        f"{found['relay_cpu_us_per_event']:.0f} µs CPU per event",
     )
 
 
@@ -223,6 +257,16 @@ def _million_lists(relay: Relay) -> Outcome:
     )
 
 
+_ONE_WORKER = """\
+[ingest]
+verifier_processes = 0
+"""
+_TWO_WORKERS = f"""\
+{_ONE_WORKER}
+[cluster]
+workers = 2
+"""
+
 SCENARIOS = (
     Scenario(
         "ingest",
@@ -306,6 +350,33 @@ SCENARIOS = (
             Figure("memory grown", "MB", 64),
         ),
         _slow_reader,
+    ),
+)
+
+WORKERS = (
+    Scenario(
+        "one-worker",
+        "one worker",
+        "20,000 notes over 10 connections; the relay is one process, with no helpers",
+        (Figure("CPU per event", "sig"), Figure("time per event", "µs")),
+        _ingest_time,
+        settings=_ONE_WORKER,
+    ),
+    Scenario(
+        "two-workers",
+        "two workers",
+        "the same, and the relay is two workers without helpers",
+        (Figure("CPU per event", "sig"), Figure("time per event", "µs")),
+        _ingest_time,
+        settings=_TWO_WORKERS,
+    ),
+    Scenario(
+        "between-workers",
+        "between workers",
+        "500 events/s to 20 subscribers, spread over two workers",
+        (Figure("delivery p50", "ms"), Figure("delivery p99", "ms", 40)),
+        _paced_fan_out,
+        settings=_TWO_WORKERS,
     ),
 )
 
