@@ -338,6 +338,7 @@ def make_service(
     *,
     opener: Any = None,
     broadcaster: IBroadcaster | None = None,
+    name: str = "",
 ) -> IService:
     """
     The whole relay, not yet started.
@@ -347,6 +348,7 @@ def make_service(
         reactor: Twisted's reactor; epoll is the fastest.
         opener: Listens in place of the reactor, as for :class:`ListenerService`.
         broadcaster: Reaches the relay's other processes; None if there are none.
+        name: What this process is called among them.
 
     Raises:
         ConfigError: The store's URL names no kind of store, or there is no URL under
@@ -379,7 +381,7 @@ def make_service(
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
     if broadcaster is None:
-        broadcaster = LocalBroadcaster()
+        broadcaster = LocalBroadcaster(name)
     relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
     roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)

@@ -137,11 +137,15 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
 
     for inherited in (*orders.ports, orders.bus):
         os.set_inheritable(inherited, False)
+    broadcaster = None
+    if not orders.settings.cluster.redis:
+        broadcaster = WorkerBroadcaster(orders.name, reactor, orders.bus)
     service = make_service(
         orders.settings,
         reactor,
         opener=InheritedPorts(reactor, orders.ports),
-        broadcaster=WorkerBroadcaster(orders.name, reactor, orders.bus),
+        broadcaster=broadcaster,
+        name=orders.name,
     )
     run(service, reactor, control, reporter)
 
