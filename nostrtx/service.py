@@ -349,6 +349,7 @@ def make_service(
     opener: Any = None,
     broadcaster: IBroadcaster | None = None,
     give_up: Callable[[str], None] | None = None,
+    name: str = "",
 ) -> IService:
     """
     The whole relay, not yet started.
@@ -357,10 +358,12 @@ def make_service(
         settings: All of them.
         reactor: Twisted's reactor; epoll is the fastest.
         opener: Listens in place of the reactor, as for :class:`ListenerService`.
-        broadcaster: Reaches the other workers of this machine; None if there are
-            none. With ``cluster.redis`` only its name is used.
+        broadcaster: Reaches the other workers of this machine; None if that is not
+            to be done, or by way of Redis.
         give_up: Ends the process, which is told by then that it must not go on, and
             why; None for how a process of twistd ends.
+        name: What this process is called among the others; empty for what the
+            settings call the machine.
 
     Raises:
         ConfigError: The store's URL names no kind of store, or there is no URL under
@@ -396,10 +399,10 @@ def make_service(
     cluster = settings.cluster
     if give_up is None:
         give_up = partial(_fail, reactor)
-    if broadcaster is None or cluster.redis:
+    if broadcaster is None:
         broadcaster = open_broadcaster(
             cluster,
-            broadcaster.name if broadcaster else cluster.node or gethostname(),
+            name or cluster.node or gethostname(),
             settings.store.directory is not None,
             facts_of_store,
             reactor,

@@ -241,9 +241,6 @@ class WorkerBroadcaster:
         name: What this worker is called.
         reactor: Reads and writes.
         descriptor: Of the socket to the hub; it is closed once it is in use.
-
-    Attributes:
-        lost: How many pieces of news could not be sent.
     """
 
     shares_store = True
@@ -251,7 +248,7 @@ class WorkerBroadcaster:
 
     def __init__(self, name: str, reactor: Any, descriptor: int) -> None:
         self.name = name
-        self.lost = 0
+        self._lost = 0
         self._reactor = reactor
         self._descriptor = descriptor
         self._heard: dict[bytes, list[Callable[[str, bytes], None]]] = {}
@@ -264,6 +261,11 @@ class WorkerBroadcaster:
     def is_connected(self) -> bool:
         """Whether the hub is there."""
         return self._outlet is not None
+
+    @property
+    def lost(self) -> int:
+        """How many pieces of news could not be sent."""
+        return self._lost + (0 if self._outlet is None else self._outlet.lost)
 
     def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> None:
         """Have ``heard`` called with what other workers say on ``topic``."""
@@ -326,7 +328,7 @@ class WorkerBroadcaster:
     def parted(self) -> None:
         """The hub is gone, or this worker has left it."""
         if self._outlet is not None:
-            self.lost += self._outlet.lost
+            self._lost += self._outlet.lost
             self._outlet = None
         left, self._left = self._left, None
         if left is not None:

@@ -109,8 +109,8 @@ class WorkerProcess:
             pass
 
     def gone(self) -> Deferred[None]:
-        """Fires when the process has ended; may be cancelled."""
-        waiting: Deferred[None] = Deferred(self._gone.remove)
+        """Fires when the process has ended."""
+        waiting: Deferred[None] = Deferred()
         if self.ended is None:
             self._gone.append(waiting)
         else:

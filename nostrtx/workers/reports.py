@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from twisted.logger import (
     ILogObserver,
+    InvalidLogLevelError,
     LogEvent,
     Logger,
     LogLevel,
@@ -61,7 +62,7 @@ class Logged:
         """Log it here, as what worker number ``worker`` says."""
         try:
             level = LogLevel.levelWithName(self.level)
-        except ValueError:
+        except InvalidLogLevelError:
             level = LogLevel.info
         Logger(namespace=self.namespace).emit(
             level, "worker {worker}: {text}", worker=worker, text=self.text

@@ -9,14 +9,14 @@ is why the relay does not: one line, as from a relay of one process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from select import select
 from socket import gethostname, socketpair
 from typing import Any, Final
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -145,17 +145,19 @@ class Supervisor(Service):
         for process in running:
             process.signal("TERM")
         seconds = 2 * self._settings.timing.shutdown_seconds + EXTRA_SECONDS
-        ended = DeferredList([process.gone() for process in running])
-        try:
-            await ended.addTimeout(seconds, self._reactor)
-        except TimeoutError:
-            late = [process for process in running if process.ended is None]
-            numbers = ", ".join(str(process.number) for process in late)
-            self._log.error("Killing what has not stopped: {n}.", n=numbers)
-            for process in late:
-                process.signal("KILL")
-            await DeferredList([process.gone() for process in late])
+        killing = self._reactor.callLater(seconds, self._kill, running)
+        for process in running:
+            await process.gone()
+        if killing.active():
+            killing.cancel()
         self._hub.close()
+
+    def _kill(self, processes: Sequence[WorkerProcess]) -> None:
+        late = [process for process in processes if process.ended is None]
+        numbers = ", ".join(str(process.number) for process in late)
+        self._log.error("Workers that have not stopped are killed: {n}.", n=numbers)
+        for process in late:
+            process.signal("KILL")
 
     # -- one worker
 

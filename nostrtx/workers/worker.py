@@ -142,12 +142,16 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
         reporter.trouble(why)
         reactor.stop()
 
+    broadcaster = None
+    if not orders.settings.cluster.redis:
+        broadcaster = WorkerBroadcaster(orders.name, reactor, orders.bus)
     service = make_service(
         orders.settings,
         reactor,
         give_up=give_up,
         opener=InheritedPorts(reactor, orders.ports),
-        broadcaster=WorkerBroadcaster(orders.name, reactor, orders.bus),
+        broadcaster=broadcaster,
+        name=orders.name,
     )
     run(service, reactor, control, reporter)
 

@@ -1,0 +1,251 @@
+"""Tests for :mod:`nostrtx.workers.ports`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReactorSSL,
+    IReactorTCP,
+    IReactorUNIX,
+)
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from nostrtx.workers.ports import InheritedPorts, PortOfWorkers, PortsOfWorkers
+
+
+class System:
+    """
+    An operating system with ports, as far as sockets show it.
+
+    Attributes:
+        sockets: All that were made.
+        taken: Ports where somebody else listens.
+    """
+
+    def __init__(self) -> None:
+        self.sockets: list[FakeSocket] = []
+        self.taken: set[int] = set()
+
+    def socket(self, family: int, type_: int) -> Any:
+        """Make a socket."""
+        made = FakeSocket(self, family)
+        self.sockets.append(made)
+        return made
+
+    def open(self) -> list[FakeSocket]:
+        """Those that are not closed."""
+        return [made for made in self.sockets if not made.closed]
+
+
+class FakeSocket:
+    """A socket that listens at most in name."""
+
+    def __init__(self, system: System, family: int) -> None:
+        self.family = family
+        self.options: set[int] = set()
+        self.blocking = True
+        self.listens = False
+        self.closed = False
+        self.address: Any = None
+        self._system = system
+
+    def setblocking(self, blocking: bool) -> None:
+        """Take note."""
+        self.blocking = blocking
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """Take note."""
+        self.options.add(option)
+
+    def bind(self, address: tuple[str, int]) -> None:
+        """Bind, unless somebody listens there and one of both does not share."""
+        host, port = address
+        shares = socket.SO_REUSEPORT in self.options
+        if port in self._system.taken and not shares:
+            raise OSError(98, "Address already in use")
+        rest = (0, 0) if self.family == socket.AF_INET6 else ()
+        self.address = (host or "0.0.0.0", port or 40000 + len(self._system.sockets))
+        self.address += rest
+
+    def listen(self, backlog: int) -> None:
+        """Listen."""
+        assert not self.blocking
+        assert backlog >= 1024
+        self.listens = True
+
+    def getsockname(self) -> Any:
+        """Where it is bound."""
+        return self.address
+
+    def fileno(self) -> int:
+        """A number that tells sockets apart."""
+        return 1000 + self._system.sockets.index(self)
+
+    def close(self) -> None:
+        """Close."""
+        self.closed = True
+
+
+class PortsOfWorkersTests(SynchronousTestCase):
+    """Ports that are opened for others."""
+
+    def setUp(self) -> None:
+        """Three workers."""
+        self.system = System()
+        self.ports = PortsOfWorkers(3, MemoryReactorClock(), self.system.socket)
+
+    def listen(self, description: str) -> IListeningPort:
+        """Open the port that an endpoint describes."""
+        endpoint = serverFromString(self.ports, description)
+        port: IListeningPort = self.successResultOf(endpoint.listen(Factory()))
+        return port
+
+    def test_tcp(self) -> None:
+        """Each worker has a socket of its own on the same port."""
+        port = self.listen("tcp:7447:interface=127.0.0.1")
+        self.assertTrue(verifyObject(IListeningPort, port))
+        self.assertEqual(port.getHost(), IPv4Address("TCP", "127.0.0.1", 7447))
+        opened = self.system.open()
+        self.assertEqual([each.address for each in opened], [("127.0.0.1", 7447)] * 3)
+        self.assertTrue(all(each.listens for each in opened))
+        numbers = [self.ports.of_worker(number) for number in range(3)]
+        self.assertEqual(numbers, [[each.fileno()] for each in opened])
+
+    def test_any_port(self) -> None:
+        """If the system chooses the port, it is the same for all."""
+        port = self.listen("tcp:0:interface=127.0.0.1")
+        address: Any = port.getHost()
+        self.assertGreater(address.port, 40000)
+        found = {each.address[1] for each in self.system.open()}
+        self.assertEqual(found, {address.port})
+
+    def test_ipv6(self) -> None:
+        """IPv6 is as good."""
+        port = self.listen(r"tcp6:7447:interface=\:\:1")
+        self.assertEqual(port.getHost(), IPv6Address("TCP", "::1", 7447))
+        families = {each.family for each in self.system.open()}
+        self.assertEqual(families, {socket.AF_INET6})
+
+    def test_taken(self) -> None:
+        """A port where others listen is refused, also if they would share it."""
+        self.system.taken.add(80)
+        endpoint = serverFromString(self.ports, "tcp:80")
+        failure = self.failureResultOf(endpoint.listen(Factory()), CannotListenError)
+        self.assertIn("Couldn't listen on any:80", failure.getErrorMessage())
+        self.assertEqual(self.system.open(), [])
+
+    def test_several(self) -> None:
+        """Endpoints keep their order, whatever wraps them."""
+        for description in ("tcp:1", "haproxy:tcp:2", r"tcp6:3:interface=\:\:"):
+            self.listen(description)
+        opened = self.system.open()
+        for number in range(3):
+            descriptors = self.ports.of_worker(number)
+            ports = [each.address[1] for each in opened if each.fileno() in descriptors]
+            self.assertEqual(ports, [1, 2, 3])
+
+    def test_close(self) -> None:
+        """In the end nothing is open."""
+        self.listen("tcp:80").stopListening()
+        self.assertEqual(self.system.open(), [])
+
+    def test_inherited(self) -> None:
+        """A descriptor that was given to the supervisor cannot be passed on."""
+        self.assertRaises(
+            CannotListenError, self.ports.adoptStreamPort, 3, socket.AF_INET, Factory()
+        )
+
+    def test_port(self) -> None:
+        """Ports are what reactors promise."""
+        port = PortOfWorkers([])
+        self.assertTrue(verifyObject(IListeningPort, port))
+        port.startListening()
+
+
+class SocketReactor(MemoryReactorClock):
+    """A reactor that takes note of the ports it adopts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adopted: list[tuple[int, int, Any]] = []
+
+    def adoptStreamPort(self, fileno: int, addressFamily: int, factory: Any) -> Any:
+        """Adopt one."""
+        self.adopted.append((fileno, addressFamily, factory))
+        return super().adoptStreamPort(fileno, addressFamily, factory)
+
+
+class InheritedPortsTests(SynchronousTestCase):
+    """Ports that others have opened."""
+
+    def setUp(self) -> None:
+        """Some descriptors."""
+        self.reactor = SocketReactor()
+        self.descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+        self.ports = InheritedPorts(self.reactor, self.descriptors)
+
+    def tearDown(self) -> None:
+        """Close what is left."""
+        for descriptor in self.descriptors:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+
+    def test_order(self) -> None:
+        """They are served in the order of the endpoints, each as what it is."""
+        factory = Factory()
+        for description in ("tcp:1", r"tcp6:2:interface=\:\:"):
+            serverFromString(self.ports, description).listen(factory)
+        families = (socket.AF_INET, socket.AF_INET6)
+        self.assertEqual(
+            self.reactor.adopted,
+            [
+                (*pair, factory)
+                for pair in zip(self.descriptors[:2], families, strict=True)
+            ],
+        )
+
+    def test_wrapped(self) -> None:
+        """What is wrapped around a port is in the worker."""
+        endpoint = serverFromString(self.ports, "haproxy:tcp:1")
+        endpoint.listen(Factory())
+        ((_, _, factory),) = self.reactor.adopted
+        self.assertIn("HAProxy", type(factory).__name__)
+
+    def test_tls(self) -> None:
+        """A port for TLS is marked: what is sent there does not go straight out."""
+        port: Any = self.ports.listenSSL(443, Factory(), CertificateOptions())
+        ((_, _, factory),) = self.reactor.adopted
+        self.assertIsInstance(factory, TLSMemoryBIOFactory)
+        self.assertEqual(port._type, "TLS")
+
+
+class InterfaceTests(SynchronousTestCase):
+    """What endpoints ask for is there, under the names and with the arguments."""
+
+    def test_methods(self) -> None:
+        """Both kinds of ports have what endpoints use of a reactor."""
+        for ports in (PortsOfWorkers, InheritedPorts):
+            for interface, name in (
+                (IReactorTCP, "listenTCP"),
+                (IReactorSSL, "listenSSL"),
+                (IReactorUNIX, "listenUNIX"),
+            ):
+                promised = interface[name].getSignatureInfo()["positional"]
+                code = getattr(ports, name).__code__
+                self.assertEqual(
+                    code.co_varnames[1 : code.co_argcount], promised, (ports, name)
+                )

@@ -1,0 +1,322 @@
+"""Tests for :mod:`nostrtx.workers.supervisor` and :mod:`nostrtx.workers.process`."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorProcess, IReadDescriptor
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from nostrtx.config import ClusterSettings, ListenSettings, Settings, TimingSettings
+from nostrtx.workers.process import WorkerProcess
+from nostrtx.workers.supervisor import (
+    EXTRA_SECONDS,
+    MAX_DELAY_SECONDS,
+    STEADY_SECONDS,
+    Supervisor,
+    delay_after,
+)
+from tests.workers.spawning import FakeProcess, SpawningReactor
+
+
+def readable(waiting: list[Any], *_: object) -> tuple[list[Any], list[Any], list[Any]]:
+    """As ``select``, where everybody has something to say already."""
+    return waiting, [], []
+
+
+class SupervisorTestCase(SynchronousTestCase):
+    """A supervisor of three workers that has no ports."""
+
+    def setUp(self) -> None:
+        """It has not been started."""
+        self.reactor = SpawningReactor()
+        self.addCleanup(self.reactor.stop)
+        self.settings = Settings(
+            cluster=ClusterSettings(workers=3, node="node"),
+            timing=TimingSettings(shutdown_seconds=2.0),
+        )
+        self.supervisor = Supervisor(self.settings, self.reactor, 3, readable)
+
+    @property
+    def processes(self) -> list[FakeProcess]:
+        """All that were started."""
+        return self.reactor.processes
+
+    def start(self) -> None:
+        """Start it, and forget the first workers' steps."""
+        self.supervisor.startService()
+        self.assertEqual(len(self.processes), 3)
+
+    def later(self, seconds: float) -> None:
+        """Let time go by."""
+        self.reactor.advance(seconds)
+        self.reactor.read()
+
+
+class StartTests(SupervisorTestCase):
+    """How workers are started."""
+
+    def test_spawner(self) -> None:
+        """The reactor of these tests starts processes as a real one."""
+        self.assertTrue(verifyObject(IReactorProcess, self.reactor))
+
+    def test_orders(self) -> None:
+        """Each worker is told who it is and gets the very settings."""
+        self.start()
+        for number, process in enumerate(self.processes, 1):
+            orders = process.orders
+            self.assertEqual(orders.settings, self.settings)
+            self.assertEqual((orders.number, orders.name), (number, f"node/{number}"))
+            self.assertEqual(orders.reactor, SpawningReactor.__module__)
+            self.assertEqual({orders.bus, *orders.ports}, set(process.inherited))
+
+    def test_one_first(self) -> None:
+        """The others start once the first one is ready."""
+        waited: list[int] = []
+
+        def wait(waiting: list[Any], *rest: object) -> Any:
+            waited.append(len(self.processes))
+            return readable(waiting)
+
+        supervisor = Supervisor(self.settings, self.reactor, 3, wait)
+        supervisor.startService()
+        numbers = [process.orders.number for process in self.processes]
+        self.assertEqual(numbers, [1, 2, 3])
+        self.assertEqual(waited[0], 1)
+        self.assertEqual(set(waited[1:]), {3})
+
+    def test_trouble(self) -> None:
+        """A worker that cannot serve ends the start, with the one line it has."""
+        self.reactor.on_start = lambda process: (
+            process.reporter.trouble("nostr-relay: no store"),
+            process.control.close(),
+        )
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(end.code, "nostr-relay: no store")
+        self.assertEqual(len(self.processes), 1)
+
+    def test_silent_end(self) -> None:
+        """So does one that ends without a word; the line says which."""
+        self.reactor.on_start = lambda process: process.control.close()
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(end.code, "nostr-relay: worker 1 ended while it started")
+
+    def test_second_in_trouble(self) -> None:
+        """It does not matter which worker that is."""
+
+        def begin(process: FakeProcess) -> None:
+            if process.orders.number == 3:
+                process.reporter.trouble("nostr-relay: full")
+                process.control.close()
+            else:
+                process.reporter.ready()
+
+        self.reactor.on_start = begin
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(end.code, "nostr-relay: full")
+
+    def test_logs(self) -> None:
+        """What a worker logs while it starts is in the log."""
+
+        def begin(process: FakeProcess) -> None:
+            process.reporter({"log_format": "hello"})
+            process.reporter.ready()
+
+        self.reactor.on_start = begin
+        with capturedLogs() as logs:
+            self.start()
+        texts = [formatEvent(event) for event in logs]
+        for number in (1, 2, 3):
+            self.assertIn(f"worker {number}: hello", texts)
+
+    def test_wrong_endpoint(self) -> None:
+        """An endpoint that is none ends the start before there is any worker."""
+        settings = attrs.evolve(
+            self.settings, listen=ListenSettings(endpoints=("tpc:1",))
+        )
+        supervisor = Supervisor(settings, self.reactor, 2, readable)
+        end = self.assertRaises(SystemExit, supervisor.privilegedStartService)
+        self.assertIn("'tpc:1' is no endpoint", str(end.code))
+        self.assertEqual(self.processes, [])
+
+
+class ReplaceTests(SupervisorTestCase):
+    """A worker that dies is replaced."""
+
+    def setUp(self) -> None:
+        """All run, and have for long."""
+        super().setUp()
+        self.start()
+        self.later(STEADY_SECONDS)
+
+    def test_at_once(self) -> None:
+        """The first time at once, with the same orders; the others go on."""
+        self.processes[1].end()
+        self.later(0)
+        self.assertEqual(len(self.processes), 4)
+        replacement = self.processes[3]
+        self.assertEqual(attrs.evolve(replacement.orders), self.processes[1].orders)
+        self.later(60)
+        self.assertEqual(len(self.processes), 4)
+
+    def test_again_and_again(self) -> None:
+        """One that keeps dying at the start is started less and less often."""
+        self.reactor.on_start = lambda process: None
+        self.processes[1].end()
+        starts = []
+        for _ in range(2000):
+            before = len(self.processes)
+            self.reactor.advance(0.1)
+            if len(self.processes) > before:
+                starts.append(self.reactor.seconds())
+                self.processes[-1].end()
+        gaps = [round(later - earlier, 1) for earlier, later in pairwise(starts)]
+        self.assertGreater(len(gaps), 6)
+        self.assertEqual(gaps, sorted(gaps))
+        self.assertLess(abs(gaps[-1] - MAX_DELAY_SECONDS), 0.2)
+
+    def test_delays(self) -> None:
+        """None at first, and never more than half a minute."""
+        delays = [delay_after(deaths) for deaths in range(1, 30)]
+        self.assertEqual(delays[0], 0)
+        self.assertEqual(delays, sorted(delays))
+        self.assertEqual(delays[-1], MAX_DELAY_SECONDS)
+
+    def test_well_again(self) -> None:
+        """One that has served for a while is replaced at once again."""
+        for _ in range(4):
+            self.processes[-1].end()
+            self.later(MAX_DELAY_SECONDS)
+        self.later(STEADY_SECONDS)
+        count = len(self.processes)
+        self.processes[-1].end()
+        self.later(0)
+        self.assertEqual(len(self.processes), count + 1)
+
+    def test_trouble(self) -> None:
+        """Why it died is in the log; that does not end the relay."""
+        self.processes[0].reporter.trouble("nostr-relay: no database")
+        with capturedLogs() as logs:
+            self.processes[0].end()
+        texts = [formatEvent(event) for event in logs]
+        self.assertIn(
+            "worker 1 has ended, and is replaced: nostr-relay: no database", texts
+        )
+        self.later(0)
+        self.assertEqual(len(self.processes), 4)
+
+    def test_last_words(self) -> None:
+        """What a worker logged right before it died is not lost, nor what it wrote."""
+        process = self.processes[0]
+        process.reporter({"log_format": "last words"})
+        process.protocol.childDataReceived(2, b"Fatal Python error\nno new")
+        process.protocol.childDataReceived(2, b"line")
+        with capturedLogs() as logs:
+            process.end()
+        texts = [formatEvent(event) for event in logs]
+        self.assertIn("worker 1: last words", texts)
+        self.assertIn("worker 1 wrote: no newline", texts)
+
+    def test_cannot_be_started(self) -> None:
+        """If the system has no more processes, another one is tried later."""
+        self.reactor.fails = OSError(11, "Resource temporarily unavailable")
+        self.processes[0].end()
+        self.later(0)
+        self.assertEqual(len(self.processes), 3)
+        self.reactor.fails = None
+        self.later(MAX_DELAY_SECONDS)
+        self.assertEqual(len(self.processes), 4)
+
+
+class StopTests(SupervisorTestCase):
+    """How a relay of several processes ends."""
+
+    def setUp(self) -> None:
+        """All run."""
+        super().setUp()
+        self.start()
+
+    def stop(self) -> Deferred[None]:
+        """Begin to stop."""
+        return self.supervisor.stopService()
+
+    def test_in_order(self) -> None:
+        """All are asked to stop; when the last one has ended, it is over."""
+        for process in self.processes:
+            process.on_signal = lambda process: None
+        stopped = self.stop()
+        self.assertEqual([p.signals for p in self.processes], [["TERM"]] * 3)
+        for process in self.processes:
+            self.assertNoResult(stopped)
+            process.end()
+        self.successResultOf(stopped)
+        self.later(60)
+        self.assertEqual(len(self.processes), 3)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_too_late(self) -> None:
+        """One that does not stop in time is killed."""
+        self.processes[1].on_signal = lambda process: None
+        stopped = self.stop()
+        self.later(2 * 2.0 + EXTRA_SECONDS - 1)
+        self.assertNoResult(stopped)
+        self.later(1)
+        self.successResultOf(stopped)
+        self.assertEqual(
+            [p.signals for p in self.processes], [["TERM"], ["TERM", "KILL"], ["TERM"]]
+        )
+
+    def test_between_two(self) -> None:
+        """A worker that is about to be replaced is not."""
+        for _ in range(3):
+            self.processes[-1].end()
+            self.later(1)
+        self.processes[-1].end()
+        count = len(self.processes)
+        self.successResultOf(self.stop())
+        self.later(60)
+        self.assertEqual(len(self.processes), count)
+
+
+class WorkerProcessTests(SupervisorTestCase):
+    """Tests for :class:`nostrtx.workers.process.WorkerProcess`."""
+
+    def worker(self) -> WorkerProcess:
+        """One that runs."""
+        self.start()
+        found = [
+            reader
+            for reader in self.reactor.getReaders()
+            if isinstance(reader, WorkerProcess)
+        ]
+        self.assertEqual(len(found), 3)
+        return found[0]
+
+    def test_interface(self) -> None:
+        """The reactor can read what it reports."""
+        worker = self.worker()
+        self.assertTrue(verifyObject(IReadDescriptor, worker))
+        self.assertTrue(worker.logPrefix())
+        self.assertTrue(os.fstat(worker.fileno()))
+
+    def test_signal_too_late(self) -> None:
+        """A signal for one that has ended goes nowhere."""
+        worker = self.worker()
+        self.reactor.processes[worker.number - 1].pid = None
+        worker.signal("TERM")
+        self.assertIsNone(worker.pid)
+
+    def test_gone_already(self) -> None:
+        """Waiting for the end of one that has ended takes no time."""
+        worker = self.worker()
+        self.reactor.processes[worker.number - 1].end()
+        self.successResultOf(worker.gone())
+        self.assertEqual(worker.fileno(), -1)
+        self.assertIsNotNone(worker.doRead())
