@@ -296,7 +296,7 @@ class RedisBroadcaster:
         except Refused as refused:
             self._losses.add(refused.refusal.value)
             return
-        if message is None:
+        if message is None or not message.topic:
             return
         self._received += 1
         for heard in self._listeners.get(message.topic, ()):
