@@ -15,6 +15,8 @@ import attrs
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 
+_MOST_DATABASE: Final = 2**31 - 1
+
 #: Options of a URL with TLS, and the attributes that hold them.
 _FILES: Final = ("ca_file", "cert_file", "key_file")
 
@@ -60,10 +62,10 @@ class RedisAddress:
         return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}"
 
 
-def _number(text: str, what: str, most: int) -> int:
-    if text.isascii() and text.isdigit() and int(text) <= most:
+def _database(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= _MOST_DATABASE:
         return int(text)
-    raise RedisURLError(f"must have a number up to {most} for the {what}")
+    raise RedisURLError("must have a number for the database")
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
@@ -115,7 +117,7 @@ def parse_redis_url(url: str) -> RedisAddress:
             path=unquote(parts.path),
             user=user,
             password=password,
-            database=_number(options.get("db", "0"), "database", 2**31),
+            database=_database(options.get("db", "0")),
         )
     if not parts.hostname:
         raise RedisURLError("must name a host")
@@ -131,7 +133,7 @@ def parse_redis_url(url: str) -> RedisAddress:
         port=_PORT if port is None else port,
         user=user,
         password=password,
-        database=_number(database or parts.path.strip("/") or "0", "database", 2**31),
+        database=_database(database or parts.path.strip("/") or "0"),
         tls=tls,
         **options,
     )

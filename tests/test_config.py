@@ -146,6 +146,26 @@ class ParseSettingsTests(SynchronousTestCase):
         edges = "limits.max_filters = 1\nlimits.max_connections = 0\n"
         self.assertEqual(parse_settings(edges).limits.max_filters, 1)
 
+    def test_cluster(self) -> None:
+        """Redis and Sentinels are named by URLs; what is none is not shown."""
+        for name, value, complaint in (
+            ("redis", "'redis://:pa55@/0'", "must name a host"),
+            ("redis", "['redis://:pa55@here']", "must be a string"),
+            ("sentinels", "['here', 'redis://:pa55@here/1']", 'must be "host:port"'),
+            ("sentinels", "'redis://:pa55@here'", "must be an array of strings"),
+            ("node", "'a node'", "must be up to 64 of a-z"),
+            ("channel", "''", "must be 1 to 64 of a-z"),
+        ):
+            error = self.assertRaises(
+                ConfigError, parse_settings, f"cluster.{name} = {value}"
+            )
+            self.assertIn(f"cluster.{name}: {complaint}", str(error))
+            self.assertNotIn("pa55", str(error))
+        settings = parse_settings(
+            "cluster.redis = 'redis://:pa55@here'\ncluster.sentinels = ['a', 'b:1']"
+        )
+        self.assertNotIn("pa55", repr(settings))
+
     def test_keys(self) -> None:
         """The operator's key is empty or 64 lower-case hexadecimal digits."""
         for text in ("ab", "AB" * 32, "ab" * 32 + "a", "ab" * 31 + "ag"):

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.broadcast.test_link -*-
+# -*- test-case-name: tests.broadcast.test_connection -*-
 """Two connections to one Redis server: one to say things, one to hear them."""
 
 from __future__ import annotations

@@ -34,6 +34,9 @@ _STOP_SECONDS: Final = 5.0
 _FIRST_SECONDS: Final = 0.05
 _MOST_SECONDS: Final = 5.0
 
+#: What can only be our own fault.
+_FAULTS: Final = (AssertionError, AttributeError, LookupError, TypeError)
+
 
 @implementer(IBroadcaster)
 class RedisBroadcaster:
@@ -187,7 +190,8 @@ class RedisBroadcaster:
                 raise
             except Exception as error:
                 why = _reason(error)
-                self._log.debug("No connection to Redis.", log_failure=Failure())
+                if isinstance(error, _FAULTS):
+                    self._log.failure("Connecting to Redis failed.")
                 if self._patience is None:
                     self._serve()
             self._tell_lost(why)
@@ -251,12 +255,12 @@ class RedisBroadcaster:
         self._connections += 1
         self._told.clear()
         self._log.info("Connected to Redis at {where}.", where=found.where)
-        self._serve()
         for call in self._connected:
             try:
                 call()
             except Exception:
                 self._log.failure("Being connected could not be told.")
+        self._serve()
 
     def _tell_lost(self, why: str) -> None:
         """Tell the log why there is no connection, each reason once per outage."""
@@ -292,7 +296,7 @@ class RedisBroadcaster:
         except Refused as refused:
             self._losses.add(refused.refusal.value)
             return
-        if message is None:
+        if message is None or not message.topic:
             return
         self._received += 1
         for heard in self._listeners.get(message.topic, ()):
@@ -319,15 +323,16 @@ class RedisBroadcaster:
             self._patience.cancel()
             self._patience = None
         if self._starting is not None:
-            starting, self._starting = self._starting, None
-            starting.callback(None)
+            # Not now: whoever waits may stop all of this at once.
+            self._clock.callLater(0, self._starting.callback, None)
+            self._starting = None
 
     def _refuse(self, unusable: BroadcasterUnusable) -> None:
         """Tell that this process may not join the others."""
         if self._starting is not None:
-            starting, self._starting = self._starting, None
+            self._clock.callLater(0, self._starting.errback, unusable)
+            self._starting = None
             self._serve()
-            starting.errback(unusable)
             return
         self._log.critical("This node cannot join the others: {why}.", why=unusable)
         self._on_refused(unusable)

@@ -1,0 +1,69 @@
+"""Certificates for a test: an authority, and what it has signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+
+def write_certificates(directory: Path, address: str = "127.0.0.1") -> None:
+    """
+    Write ``ca.pem``, and ``server.pem`` and ``server.key`` for an address.
+
+    Args:
+        directory: Where to; made if it does not exist.
+        address: For whom the certificate is.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = _name("authority")
+    now = datetime.now(UTC)
+
+    def signed(builder: x509.CertificateBuilder) -> bytes:
+        certificate = (
+            builder.issuer_name(authority)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .sign(authority_key, hashes.SHA256())
+        )
+        return certificate.public_bytes(Encoding.PEM)
+
+    (directory / "ca.pem").write_bytes(
+        signed(
+            x509.CertificateBuilder()
+            .subject_name(authority)
+            .public_key(authority_key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        )
+    )
+    (directory / "server.pem").write_bytes(
+        signed(
+            x509.CertificateBuilder()
+            .subject_name(_name("server"))
+            .public_key(key.public_key())
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(address))]),
+                False,
+            )
+        )
+    )
+    (directory / "server.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
