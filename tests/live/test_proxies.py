@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from signal import SIGCONT, SIGSTOP
@@ -16,9 +17,11 @@ from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessValue
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
 
+from tests.deployment import Dockerfile
 from tests.live.authors import Author
 from tests.live.client import ConnectionEnded, Reachable
 from tests.live.haproxy import HAPROXY_MISSING, HAProxy
@@ -353,6 +356,21 @@ class StrangersTests(ProxyTestCase):
             connection.write(request[at : at + 7])
             await deferLater(reactor, 0)
         await connection.has(b"HTTP/1.1 200 OK\r\n")
+
+
+class HealthCheckTests(ProxyTestCase):
+    """How Docker finds out whether a node is well."""
+
+    async def test_health_check(self) -> None:
+        """The image's command succeeds while the node serves, and fails after."""
+        relay = await self.start_relay()
+        _, *arguments = Dockerfile.read().command("HEALTHCHECK")
+        arguments[-1] = arguments[-1].replace(":7448", f":{relay.address[1]}")
+        code: int = await getProcessValue(sys.executable, arguments, reactor=reactor)
+        self.assertEqual(code, 0)
+        await relay.stop()
+        code = await getProcessValue(sys.executable, arguments, reactor=reactor)
+        self.assertNotEqual(code, 0)
 
 
 class _Raw(Protocol):
