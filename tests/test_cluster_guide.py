@@ -48,7 +48,7 @@ class GuideTests(SynchronousTestCase):
         self.assertIn(f"server node1 {match[2]}:{match[1]}", servers)
 
     def test_redis_user(self) -> None:
-        """Who follows the guide gives nodes the same rights as the Compose file does."""
+        """Who follows the guide gives nodes the rights that the Compose file gives."""
         rights = re.compile(r"user nostrtx on \S+ (.*)")
         (told,) = rights.findall(self.text)
         self.assertEqual(rights.findall((COMPOSE / "prepare").read_text()), [told])
