@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from signal import SIGCONT, SIGSTOP
@@ -16,9 +17,11 @@ from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessValue
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
 
+from tests.deployment import Dockerfile
 from tests.live.authors import Author
 from tests.live.client import ConnectionEnded, Reachable
 from tests.live.haproxy import HAPROXY_MISSING, HAProxy
@@ -114,13 +117,26 @@ class ProxyTestCase(LiveTestCase):
         for before in (_ALICE, _BOB):
             opened += [await self.connect(proxy, before=before) for _ in range(2)]
         for client, before in zip(opened[::2], (_ALICE, _BOB), strict=True):
-            with self.assertRaises(ConnectionEnded) as refused:
-                await self.connect(proxy, before=before)
-            self.assertIn("429", str(refused.exception))
+            # Workers tell one another of connections within milliseconds, not at once.
+            await self._until(proxy, before, 429)
             await client.leave()
-            opened.append(await self.connect(proxy, before=before))
-        for client in opened:
-            await client.leave()
+            await self._until(proxy, before, 101)
+
+    async def _until(self, proxy: Reachable, before: bytes, code: int) -> None:
+        """Connect until that is answered with ``code``; fail after some seconds."""
+        deadline = reactor.seconds() + 10
+        answer = None
+        while answer != code:
+            self.assertLess(reactor.seconds(), deadline, answer)
+            await deferLater(reactor, 0.02)
+            try:
+                client = await self.connect(proxy, before=before)
+            except ConnectionEnded as refused:
+                self.assertIn("429", str(refused))
+                answer = 429
+            else:
+                answer = 101
+                await client.leave()
 
 
 class HAProxyTests(ProxyTestCase):
@@ -145,10 +161,15 @@ class HAProxyTests(ProxyTestCase):
 
     async def test_clients_are_told_apart(self) -> None:
         """The relay limits connections for each client that HAProxy tells of."""
-        (relay,) = await self.start_relays(1, _FEW)
-        for changes in ({}, {"send-proxy-v2": "send-proxy"}):
-            proxy = await self.start_haproxy([relay], proxied=True, changes=changes)
-            await self.assert_limited(proxy)
+        relays = await self.start_relays(1, _FEW)
+        await self.assert_limited(await self.start_haproxy(relays, proxied=True))
+
+    async def test_version_1(self) -> None:
+        """Also if it tells so in the PROXY protocol's first version."""
+        relays = await self.start_relays(1, _FEW)
+        older = {"send-proxy-v2": "send-proxy"}
+        proxy = await self.start_haproxy(relays, proxied=True, changes=older)
+        await self.assert_limited(proxy)
 
     async def test_limit_of_the_proxy(self) -> None:
         """An address that holds a hundred connections gets no more of them."""
@@ -176,6 +197,12 @@ class HAProxyTests(ProxyTestCase):
         for _ in range(12):
             await self.connect(proxy)
         self.assertEqual(_connections(proxy), {"node1": 4, "node2": 4, "node3": 4})
+
+    async def test_workers(self) -> None:
+        """A node with workers tells clients apart, whichever worker they get."""
+        relays = await self.start_relays(1, f"{_FEW}\n[cluster]\nworkers = 2\n")
+        proxy = await self.start_haproxy(relays, proxied=True)
+        await self.assert_limited(proxy)
 
     async def test_node_dies(self) -> None:
         """When a node is killed its clients connect to others at once, unrefused."""
@@ -353,6 +380,21 @@ class StrangersTests(ProxyTestCase):
             connection.write(request[at : at + 7])
             await deferLater(reactor, 0)
         await connection.has(b"HTTP/1.1 200 OK\r\n")
+
+
+class HealthCheckTests(ProxyTestCase):
+    """How Docker finds out whether a node is well."""
+
+    async def test_health_check(self) -> None:
+        """The image's command succeeds while the node serves, and fails after."""
+        relay = await self.start_relay()
+        _, *arguments = Dockerfile.read().command("HEALTHCHECK")
+        arguments[-1] = arguments[-1].replace(":7448", f":{relay.address[1]}")
+        code: int = await getProcessValue(sys.executable, arguments, reactor=reactor)
+        self.assertEqual(code, 0)
+        await relay.stop()
+        code = await getProcessValue(sys.executable, arguments, reactor=reactor)
+        self.assertNotEqual(code, 0)
 
 
 class _Raw(Protocol):
