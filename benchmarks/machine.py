@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import time
+from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -23,11 +24,11 @@ class Disturbance:
     What else went on on the machine, since this was made.
 
     Args:
-        relay: Process id of the relay; with its descendants, this process and the
-            load generators that have ended, it is what should go on.
+        relay: Process ids of the relay; with their descendants, this process and the
+            load generators that have ended, they are what should go on.
     """
 
-    def __init__(self, relay: int) -> None:
+    def __init__(self, relay: Sequence[int]) -> None:
         self._relay = relay
         self._since = time.monotonic()
         self._before = self._seconds()
@@ -40,7 +41,7 @@ class Disturbance:
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
             usage = resource.getrusage(who)
             busy -= usage.ru_utime + usage.ru_stime
-        return steal / _HERTZ, busy - _cpu_seconds(self._relay)
+        return steal / _HERTZ, busy - sum(map(_cpu_seconds, self._relay))
 
     def cores(self) -> tuple[float, float]:
         """Cores' worth that the hypervisor took away, and that other jobs took."""

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import click
 
+from benchmarks.cluster import running_nodes
 from benchmarks.machine import Disturbance, description
 from benchmarks.material import million_store
 from benchmarks.report import Run, as_json, markdown, refresh, rows, show
 from benchmarks.running import HERE, BenchmarkError, build_nload, running_relay
 from benchmarks.scenarios import (
+    CLUSTER,
     MILLION,
     SCENARIOS,
     WORKERS,
@@ -26,20 +28,26 @@ from benchmarks.scenarios import (
     publish_notes,
 )
 
-_NAMES = [scenario.name for scenario in (*SCENARIOS, *WORKERS, *MILLION)]
+_NAMES = [scenario.name for scenario in (*SCENARIOS, *WORKERS, *CLUSTER, *MILLION)]
 _Runs = dict[str, list[Run]]
 
 
 def _run_group(group: Iterable[Scenario], runs: _Runs, store: Path | None) -> None:
     """Run each scenario of a group once, all on one relay."""
     members = list(group)
-    with running_relay(store, members[0].settings) as relay:
+    first = members[0]
+    running = (
+        running_nodes(first.nodes)
+        if first.nodes
+        else running_relay(store, first.settings)
+    )
+    with running as relay:
         has_notes = False
         for scenario in members:
             if scenario.holds_notes and not has_notes:
                 publish_notes(relay)
                 has_notes = True
-            disturbance = Disturbance(relay.pid)
+            disturbance = Disturbance(relay.pids)
             outcome = scenario.run(relay)
             steal, others = disturbance.cores()
             run = Run(outcome, steal, others)
@@ -131,6 +139,7 @@ def main(
     every = [
         *SCENARIOS,
         *WORKERS,
+        *CLUSTER,
         *(MILLION if million or set(only) & _MILLION_NAMES else ()),
     ]
     chosen = [scenario for scenario in every if not only or scenario.name in only]

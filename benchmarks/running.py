@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ CORPORA = HERE / "corpora"
 _NLOAD = HERE / "nload"
 _BIN = Path(sys.executable).parent
 _LISTENING = re.compile(r"Listening on ws://127\.0\.0\.1:(\d+)/")
-_SETTINGS = """\
+SETTINGS = """\
 [limits]
 max_connections = 0
 max_connections_per_address = 0
@@ -42,11 +42,11 @@ class Relay:
 
     Attributes:
         port: Where it listens.
-        pid: Its process; the load generator finds the descendants itself.
+        pids: Its processes; the load generator finds the descendants itself.
     """
 
     port: int
-    pid: int
+    pids: tuple[int, ...]
 
 
 def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
@@ -60,14 +60,20 @@ def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
     raise BenchmarkError(f"the relay did not start:\n{log.read_text()}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """
+    End a process with SIGTERM.
+
+    Raises:
+        BenchmarkError: It does not end in good time.
+    """
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        raise BenchmarkError("the relay did not stop within 60 s") from None
+        raise BenchmarkError("a process did not stop within 60 s") from None
 
 
 @contextmanager
@@ -82,32 +88,63 @@ def running_relay(store: Path | None = None, settings: str = "") -> Iterator[Rel
     Raises:
         BenchmarkError: It does not start, or does not stop.
     """
+    allow_many_files()
+    with temporary_directory() as place:
+        more = ["--store", f"lmdb:{store or 'store'}"]
+        with running_process(place, SETTINGS + settings, more) as (port, pid):
+            yield Relay(port, (pid,))
+
+
+def allow_many_files() -> None:
+    """As many connections as the system lets us have."""
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """A directory on the disk, where stores are; removed in the end."""
     CORPORA.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="relay-", dir=CORPORA) as directory:
-        place = Path(directory)
-        log = place / "log"
-        (place / "settings.toml").write_text(_SETTINGS + settings)
-        command = [
-            *(str(_BIN / "twistd"), "-n", "--pidfile=", "nostr-relay"),
-            *("--config", "settings.toml"),
-            *("--listen", "tcp:0:interface=127.0.0.1"),
-            *("--store", f"lmdb:{store or 'store'}"),
-        ]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=place, stdout=output, stderr=subprocess.STDOUT
-            )
-        try:
-            yield Relay(port=_port_of(process, log), pid=process.pid)
-        finally:
-            _stop(process)
-            if "Traceback" in log.read_text(errors="replace"):
-                kept = HERE / "results" / "relay.log"
-                kept.parent.mkdir(exist_ok=True)
-                log.replace(kept)
-                print(f"The relay logged a traceback: see {kept}", file=sys.stderr)
+        yield Path(directory)
+
+
+@contextmanager
+def running_process(
+    place: Path, settings: str, more: Sequence[str] = ()
+) -> Iterator[tuple[int, int]]:
+    """
+    Start a relay in a directory, and stop it in the end; its port and its process.
+
+    Args:
+        place: The directory.
+        settings: All of its settings.
+        more: Further options.
+
+    Raises:
+        BenchmarkError: It does not start, or does not stop.
+    """
+    log = place / "log"
+    (place / "settings.toml").write_text(settings)
+    command = [
+        *(str(_BIN / "twistd"), "-n", "--pidfile=", "nostr-relay"),
+        *("--config", "settings.toml"),
+        *("--listen", "tcp:0:interface=127.0.0.1"),
+        *more,
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=place, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield _port_of(process, log), process.pid
+    finally:
+        stop(process)
+        if "Traceback" in log.read_text(errors="replace"):
+            kept = HERE / "results" / "relay.log"
+            kept.parent.mkdir(exist_ok=True)
+            log.replace(kept)
+            print(f"The relay logged a traceback: see {kept}", file=sys.stderr)
 
 
 def build_nload() -> None:
@@ -135,7 +172,7 @@ class Load:
 
     def __init__(self, relay: Relay, scenario: str, **options: Any) -> None:
         command = [str(_NLOAD), scenario, "--quiet", "--port", str(relay.port)]
-        command += ["--pid", str(relay.pid)]
+        command += ["--pid", ",".join(map(str, relay.pids))]
         for name, value in options.items():
             command.append("--" + name.replace("_", "-"))
             if value is not True:

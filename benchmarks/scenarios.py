@@ -65,6 +65,8 @@ class Scenario:
         run: Does it.
         holds_notes: Whether the store must hold the 20,000 notes.
         settings: More of the relay's settings; the same in one group.
+        nodes: How many nodes the relay has, which share PostgreSQL and, if there are
+            several, Redis; 0 if it is one with a store of its own.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Scenario:
     run: Callable[[Relay], Outcome]
     holds_notes: bool = False
     settings: str = ""
+    nodes: int = 0
 
 
 def publish_notes(relay: Relay) -> dict[str, Any]:
@@ -105,6 +108,16 @@ def _ingest_time(relay: Relay) -> Outcome:
         problems=tuple(found["problems"]),
         remarks=f"{found['events_per_s']:,.0f} events/s, {cost:.0f} µs each, "
         f"sig {signature:.1f} µs, OK p99 {found['ack_ms']['p99']:.0f} ms",
+    )
+
+
+def _ingest_shared(relay: Relay) -> Outcome:
+    found = publish_notes(relay)
+    return Outcome(
+        values=(found["relay_cpu_us_per_event"], 1e6 / found["events_per_s"]),
+        problems=tuple(found["problems"]),
+        remarks=f"{found['events_per_s']:,.0f} events/s, "
+        f"OK p99 {found['ack_ms']['p99']:.0f} ms",
     )
 
 
@@ -377,6 +390,28 @@ WORKERS = (
         (Figure("delivery p50", "ms"), Figure("delivery p99", "ms", 40)),
         _paced_fan_out,
         settings=_TWO_WORKERS,
+    ),
+)
+
+CLUSTER = (
+    Scenario(
+        "postgres",
+        "PostgreSQL",
+        "20,000 notes over 10 connections, into PostgreSQL",
+        (
+            Figure("CPU per event, PostgreSQL's too", "µs", 400),
+            Figure("time per event", "µs"),
+        ),
+        _ingest_shared,
+        nodes=1,
+    ),
+    Scenario(
+        "between-nodes",
+        "between nodes",
+        "500 events/s to 20 subscribers, spread over two nodes by way of HAProxy",
+        (Figure("delivery p50", "ms", 5), Figure("delivery p99", "ms", 25)),
+        _paced_fan_out,
+        nodes=2,
     ),
 )
 

@@ -117,6 +117,14 @@ class RelayProcess:
         return host, int(port)
 
     @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Hosts and ports where it listens, in the order of its endpoints."""
+        return [
+            (url[5:].partition(":")[0], int(url.rstrip("/").rpartition(":")[2]))
+            for url in _LISTENING.findall(self.output)
+        ]
+
+    @property
     def has_ended(self) -> bool:
         """Whether the process is gone."""
         return self._process.ended.value is not None

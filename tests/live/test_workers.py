@@ -172,9 +172,11 @@ class Asking(Protocol):
 class WorkersTestCase(LiveTestCase):
     """Relays of two workers."""
 
-    async def start_relay(self, settings: str = _TWO) -> RelayProcess:
+    async def start_relay(
+        self, settings: str = _TWO, listen: str = FREE_PORT
+    ) -> RelayProcess:
         """A relay of two workers."""
-        return await super().start_relay(settings)
+        return await super().start_relay(settings, listen)
 
     async def spread(self, relay: RelayProcess, count: int) -> list[LiveClient]:
         """Clients, of whom every worker has some."""
