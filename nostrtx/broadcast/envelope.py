@@ -8,13 +8,11 @@ passed in.
 
 Sealed, all numbers big-endian:
 
-| bytes | what |
-|---|---|
-| 1 | version of this format |
-| 4 | which key |
-| 16 | instance: what tells this start of the sender from all others |
-| 8 | counter: grows with each message of the instance |
-| rest | a box of XSalsa20 and Poly1305, whose nonce is instance and counter |
+- 1 byte: the version of this format,
+- 4 bytes: which key,
+- 16 bytes, the instance: what tells this start of the sender from all others,
+- 8 bytes, the counter: grows with each message of the instance,
+- the rest: a box of XSalsa20 and Poly1305, whose nonce is instance and counter.
 
 In the box of a message: when it was sent (8 bytes, milliseconds since 1970), the
 sender's name and the topic (one byte of length before each), and the payload.

@@ -130,6 +130,7 @@ class FakeRedis:
         refuses: Commands that it refuses to everybody.
         ends_after: After how many more commands it drops the connection on which
             the last came, unanswered; None for never.
+        rival: What somebody else sets a moment before the next one who claims a key.
         attempts: When somebody tried to connect.
         commands: The names of all commands so far.
         seen: All that was published.
@@ -144,6 +145,7 @@ class FakeRedis:
         self.masters: dict[bytes, tuple[bytes, bytes]] = {}
         self.refuses: set[bytes] = set()
         self.ends_after: int | None = None
+        self.rival: bytes | None = None
         self.attempts: list[float] = []
         self.commands: list[bytes] = []
         self.seen: list[bytes] = []
@@ -296,6 +298,9 @@ class FakeRedis:
         self, session: _Session, key: bytes, value: bytes, *options: bytes
     ) -> Reply:
         assert options[0] == b"EX", options
+        if self.rival is not None:
+            self.set_value(key, self.rival)
+            self.rival = None
         if b"NX" in options and self.value(key) is not None:
             return None
         if self.role != b"master":

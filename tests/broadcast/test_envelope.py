@@ -177,7 +177,8 @@ class EnvelopesTests(SynchronousTestCase):
     def test_another_format(self) -> None:
         """What has our key but another format is foreign."""
         seal = a_seal(1)
-        for content in (b"", bytes(8), bytes(8) + b"\x05name", bytes(8) + b"\1\xff\0"):
+        for end in (b"", b"\x05name", b"\1\xff\0", b"\0\2t", b"\0\1\xff"):
+            content = bytes(8) + end
             self.assert_refused(envelopes(2), seal.seal(content), Refusal.FOREIGN)
 
     def test_too_long(self) -> None:

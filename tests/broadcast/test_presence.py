@@ -125,6 +125,18 @@ class JoiningTests(SynchronousTestCase):
         self.started("here")
         self.assert_refused("another node is called here", "here")
 
+    def test_name_taken_meanwhile(self) -> None:
+        """Of two that claim a free name at the same time, the second has to wait."""
+        self.redis.rival = Seal((SECRET,), "relay presence", b"i" * 16).seal(b"{}")
+        node = self.world.node("here")
+        starting = node.broadcaster.start()
+        self.world.run(4)
+        self.assertNoResult(starting)
+        # The other one is gone by now.
+        self.world.run(2)
+        self.successResultOf(starting)
+        self.world.stop(node)
+
     def test_successor(self) -> None:
         """A node that was killed can be started again, and has to wait a little."""
         killed = self.world.started("here")

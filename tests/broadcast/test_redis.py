@@ -230,6 +230,23 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(published, [True])
         self.assertIn(b"SUBSCRIBE", self.redis.commands)
 
+    def test_fault_when_connected(self) -> None:
+        """That one listener fails when it is told keeps nobody else from it."""
+        node = self.world.node("here")
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        told: list[bool] = []
+        node.broadcaster.on_connected(fail)
+        node.broadcaster.on_connected(lambda: told.append(True))
+        starting = node.broadcaster.start()
+        self.world.run()
+        self.successResultOf(starting)
+        self.assertEqual(told, [True])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.world.stop(node)
+
     def test_refused_command(self) -> None:
         """A user that may not do all that is needed is never connected."""
         for command in (b"PUBLISH", b"SUBSCRIBE", b"SET", b"MGET"):
