@@ -207,9 +207,7 @@ class MemoryEventStore:
     def _change_ban(self, ban: Ban, is_lifted: bool) -> None:
         self._bans.pop((ban.kind, ban.subject), None)
         self._last_change += 1
-        self._bans[ban.kind, ban.subject] = BanChange(
-            self._last_change, ban, is_lifted
-        )
+        self._bans[ban.kind, ban.subject] = BanChange(self._last_change, ban, is_lifted)
 
     def _save(self, event: Event) -> SaveResult:
         if event.id in self._by_id:

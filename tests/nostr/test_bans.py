@@ -70,9 +70,7 @@ class ReasonTests(SynchronousTestCase):
         """They are told what is banned and, if there is a reason, the reason."""
         ban = Ban(BanKind.PUBKEY, _KEY.hex(), "spam")
         self.assertEqual(ban.because, "this key is banned: spam")
-        self.assertEqual(
-            Ban(BanKind.EVENT, _KEY.hex()).because, "this event is banned"
-        )
+        self.assertEqual(Ban(BanKind.EVENT, _KEY.hex()).because, "this event is banned")
         self.assertEqual(
             Ban(BanKind.ADDRESS, "203.0.113.7").because, "this address is banned"
         )
