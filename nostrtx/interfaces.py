@@ -15,6 +15,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
@@ -138,6 +139,22 @@ class LogPart:
     events: Sequence[tuple[int, bytes]]
     to: int
     last: int
+
+
+@attrs.frozen(slots=True)
+class BanChange:
+    """
+    What became last of one that was banned.
+
+    Attributes:
+        number: Its place among all changes; a later change has a larger number.
+        ban: What was said.
+        is_lifted: Whether the ban holds no longer.
+    """
+
+    number: int
+    ban: Ban
+    is_lifted: bool = False
 
 
 class BroadcasterUnusable(Exception):
@@ -334,6 +351,47 @@ class IEventStore(Interface):
 
         Returns:
             How many were removed; call again until it is 0.
+        """
+
+    def put_bans(bans: Sequence[Ban]) -> Deferred[None]:
+        """
+        Ban, in one transaction; what is banned already gets the new reason and time.
+
+        A banned event is removed, and does not come back as long as the ban holds.
+        Beyond that a store only keeps what is banned.
+
+        Returns:
+            Fires when it is durable. Fails with :class:`StoreError` if nothing was
+            changed.
+        """
+
+    def lift_bans(bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:
+        """
+        Lift bans, each named by kind and subject, in one transaction.
+
+        An event may be published again, whoever has removed it.
+
+        Returns:
+            How many there were; fires when it is durable. Fails with
+            :class:`StoreError` if nothing was changed.
+        """
+
+    def ban_changes(
+        after: int, most: int
+    ) -> Deferred[Sequence[BanChange]] | Sequence[BanChange]:
+        """
+        How the bans have changed since change number ``after``, in order.
+
+        Of each subject only the last change is kept, so those after 0 are all bans,
+        and some that were lifted. Cheap where nothing has changed.
+
+        Returns:
+            The next ``most`` changes, at once from an embedded store. What is changed
+            later has a larger number than anything that was given. The Deferred fails
+            with :class:`StoreError`.
+
+        Raises:
+            StoreError: The store failed.
         """
 
     def last_seq() -> int:
@@ -541,6 +599,17 @@ class IRelay(Interface):
 
     def session(client: IClient) -> IClientSession:
         """Begin a session for a client that has just connected."""
+
+    def refusal(address: str) -> tuple[int, str] | None:
+        """
+        HTTP status and reason if ``address`` may not connect now, else None.
+
+        Args:
+            address: An IP address; empty where there is none.
+        """
+
+    def on_refusals(call: Callable[[], None]) -> None:
+        """Have ``call`` made whenever other addresses are refused than before."""
 
 
 class IAdmission(Interface):

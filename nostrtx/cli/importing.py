@@ -36,6 +36,7 @@ from nostrtx.nostr.errors import Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
 from nostrtx.nostr.json import NotJSONError, loads
 from nostrtx.nostr.kinds import is_ephemeral
+from nostrtx.relay.bans import read_bans
 from nostrtx.relay.signature_checks import SignatureChecks, verifier_count
 from nostrtx.relay.write_batches import WriteBatches
 from nostrtx.turns import turns_of
@@ -256,8 +257,9 @@ def import_command(
     Store the events in FILE, one JSON object a line; - reads standard input.
 
     Events are checked and stored by the relay's own rules, so run it again after
-    an interrupt: what is there already counts as duplicate. It may run beside the
-    relay, whose clients find the events with their next query.
+    an interrupt: what is there already counts as duplicate. What is banned is left
+    out. It may run beside the relay, whose clients find the events with their next
+    query.
 
     \b
         nostrtx import dump.jsonl
@@ -267,7 +269,15 @@ def import_command(
     total = _size(source)
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
-        job = Import(event_store, turns_of(reactor), reactor, settings, not no_verify)
+        banned = await read_bans(event_store)
+        job = Import(
+            event_store,
+            turns_of(reactor),
+            reactor,
+            settings,
+            not no_verify,
+            banned.check_event,
+        )
         if not no_verify:
             job.signatures.start(
                 reactor, verifier_count(settings.ingest.verifier_processes)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from nostrtx import __version__
+from nostrtx.cli.bans import bans_command
 from nostrtx.cli.exporting import export_command
 from nostrtx.cli.importing import import_command
 from nostrtx.cli.membership import invite_command, members_command, roles_command
@@ -28,6 +29,7 @@ main.add_command(import_command)
 main.add_command(export_command)
 main.add_command(reindex_command)
 main.add_command(sync_command)
+main.add_command(bans_command)
 main.add_command(invite_command)
 main.add_command(members_command)
 main.add_command(roles_command)

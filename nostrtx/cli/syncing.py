@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import IO, Any, Final
 
 import click
@@ -34,6 +35,8 @@ from nostrtx.nostr.json import loads
 from nostrtx.nostr.kinds import CLIENT_AUTHENTICATION
 from nostrtx.nostr.protection import check_protection
 from nostrtx.nostr.relay_url import RelayURL, RelayURLError, parse_relay_url
+from nostrtx.relay.banned import Banned
+from nostrtx.relay.bans import read_bans
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.sync.connection import connect
 from nostrtx.sync.conversation import Members, RelayTrouble
@@ -60,8 +63,11 @@ class RelayURLType(click.ParamType[RelayURL]):
             self.fail(str(error), param, ctx)
 
 
-def _check_protection(event: Event) -> None:
-    check_protection(event, None)
+def _check(banned: Banned, protected: bool, event: Event) -> None:
+    """Refuse what the relay would refuse, whoever sends it."""
+    banned.check_event(event)
+    if not protected:
+        check_protection(event, None)
 
 
 def summary_of(progress: Progress, direction: Direction) -> str:
@@ -245,7 +251,7 @@ def sync_command(
             reactor,
             settings,
             True,
-            None if protected else _check_protection,
+            partial(_check, await read_bans(event_store), protected),
         )
         peer = await ask(url, reactor)
         began = reactor.seconds()

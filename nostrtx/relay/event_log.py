@@ -172,8 +172,16 @@ class EventLog:
     def removed(self, ids: Iterable[bytes]) -> None:
         """Tell everybody that events are gone: a later copy is no duplicate."""
         ids = list(ids)
-        self._forget(ids)
+        self.forget(ids)
         self._bus.publish(REMOVED, pack_ids(ids))
+
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Take note that events are gone, which others find out by themselves."""
+        ids = list(ids)
+        for id_ in ids:
+            self.recent.discard(id_)
+        for forget in self._forgetters:
+            forget(ids)
 
     def read(self) -> None:
         """Look into the store for what has not been delivered here, soon."""
@@ -232,12 +240,6 @@ class EventLog:
         self.recent.add(event.id)
         self._follow(event, 0, self._clock.seconds())
         return True
-
-    def _forget(self, ids: Sequence[bytes]) -> None:
-        for id_ in ids:
-            self.recent.discard(id_)
-        for forget in self._forgetters:
-            forget(ids)
 
     def _wait_with(self, events: Iterable[tuple[int, Event]]) -> None:
         """Deliver events in their turn; what is missing before them is looked for."""
@@ -402,7 +404,7 @@ class EventLog:
         except NewsError as error:
             self._not_understood(sender, error)
             return
-        self._forget(ids)
+        self.forget(ids)
 
     def _not_understood(self, sender: str, error: Exception) -> None:
         self._log.warn(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.relay.banned import Banned
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.subscription_index import SubscriptionIndex
@@ -26,9 +27,16 @@ class FanOut:
     Args:
         visibility: Says who may read an event.
         statistics: Counts deliveries.
+        banned: What is delivered to nobody, from whatever process it comes.
     """
 
-    def __init__(self, visibility: Visibility, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        visibility: Visibility,
+        statistics: Statistics,
+        banned: Banned | None = None,
+    ) -> None:
+        self._banned = Banned() if banned is None else banned
         self._index: SubscriptionIndex[Subscription] = SubscriptionIndex()
         self._visibility = visibility
         self._statistics = statistics
@@ -59,7 +67,7 @@ class FanOut:
             now: Seconds since 1970.
         """
         subscriptions = self._index.matching(event)
-        if not subscriptions:
+        if not subscriptions or self._banned.hides(event):
             return
         may_read = self._visibility.may_read
         is_restricted = self._visibility.is_restricted(event)

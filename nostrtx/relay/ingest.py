@@ -34,6 +34,7 @@ from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.nostr.relay_messages import notice, ok
 from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
 from nostrtx.relay.admission import Admissions
+from nostrtx.relay.banned import Banned
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
@@ -114,6 +115,7 @@ class Ingest:
         events: Delivers what is new, after the commit and before its OK.
         statistics: Counts outcomes.
         admissions: Rules beyond the protocol.
+        banned: What is refused in any case.
 
     Attributes:
         signatures: The checks, for starting and stopping their processes.
@@ -131,8 +133,10 @@ class Ingest:
         events: EventLog,
         statistics: Statistics,
         admissions: Admissions | None = None,
+        banned: Banned | None = None,
     ) -> None:
         self._admissions = admissions or None
+        self._banned = Banned() if banned is None else banned
         self._waiting = BackgroundTasks()
         self._clock = clock
         self._limits = limits
@@ -158,6 +162,7 @@ class Ingest:
             event = parse_event(message.members)
             content = message.members["content"]
             assert type(content) is str
+            self._banned.check_event(event)
             check_limits(event, content, self._limits, self._clock.seconds())
         except Rejected as refusal:
             self._statistics.events_refused += 1

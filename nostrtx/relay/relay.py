@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from nostrtx.config import Settings
 from nostrtx.interfaces import (
+    BanChange,
     IAdmission,
     IBroadcaster,
     IClient,
@@ -22,7 +23,9 @@ from nostrtx.interfaces import (
     IRelay,
     ITurns,
 )
+from nostrtx.nostr.bans import BanKind
 from nostrtx.relay.admission import Admissions
+from nostrtx.relay.bans import Bans
 from nostrtx.relay.counting import Counting
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.expiry_sweep import ExpirySweep
@@ -66,6 +69,7 @@ class Relay:
         statistics: What this process has counted.
         own_key: The relay's own key, loaded at the start if anything is signed.
         own_events: What the relay says under that key.
+        bans: What is banned, for all processes of the relay.
     """
 
     def __init__(
@@ -84,7 +88,16 @@ class Relay:
         access = Access(membership) if membership.enabled else None
         groups = GroupAccess() if settings.groups.enabled else None
         visibility = Visibility(settings.auth.private_kinds, access, groups)
-        self._fan_out = FanOut(visibility, self.statistics)
+        self.own_key = OwnKey(settings.key_file, random_bytes)
+        self.bans = Bans(
+            store,
+            broadcaster,
+            clock,
+            settings.cluster.poll_seconds,
+            lambda: self.own_key.public,
+        )
+        banned = self.bans.banned
+        self._fan_out = FanOut(visibility, self.statistics, banned)
         self._events = EventLog(
             store,
             broadcaster,
@@ -93,7 +106,6 @@ class Relay:
             settings.cluster.poll_seconds,
             self.statistics,
         )
-        self.own_key = OwnKey(settings.key_file, random_bytes)
         self.own_events = OwnEvents(self.own_key, store, clock, self._events)
         self._membership = invitations = None
         rules: list[IAdmission] = []
@@ -128,6 +140,7 @@ class Relay:
             self._events,
             self.statistics,
             Admissions(rules),
+            banned,
         )
         self._queries = StoredQueries(
             store,
@@ -158,18 +171,24 @@ class Relay:
             visibility,
             self.statistics,
         )
+        auth = AuthRules(
+            settings.auth, urls, visibility, clock, random_bytes, access, banned
+        )
         self._parts = RelayParts(
             self._ingest,
             self._fan_out,
             self._queries,
             self._counting,
-            AuthRules(settings.auth, urls, visibility, clock, random_bytes, access),
+            auth,
             settings.limits,
             self.statistics,
             invitations,
             settings.search.enabled,
             self._reconciliations,
         )
+        self.bans.follow(BanKind.PUBKEY, lambda changes: auth.close_banned())
+        self.bans.follow(BanKind.PUBKEY, lambda changes: self._events.recent.clear())
+        self.bans.follow(BanKind.EVENT, self._forget_banned)
         turns.at_end(self._events.end_of_turn)
 
     def start(self, reactor: Any, verifier_processes: int) -> None:
@@ -182,6 +201,7 @@ class Relay:
         """
         if self._settings.signs:
             self.own_key.load()
+        self.bans.start()
         self._events.start()
         if self._identifiers is not None:
             lookup = domain_lookup(reactor, self._settings.nip05)
@@ -198,6 +218,17 @@ class Relay:
     def session(self, client: IClient) -> IClientSession:
         """Begin a session for a client that has just connected."""
         return ClientSession(client, self._parts)
+
+    def refusal(self, address: str) -> tuple[int, str] | None:
+        """HTTP status and reason if ``address`` is banned, or might be."""
+        if not self.bans.is_loaded:
+            return 503, "the relay is starting"
+        ban = self.bans.banned.of_address(address)
+        return None if ban is None else (403, f"blocked: {ban.because}")
+
+    def on_refusals(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made whenever bans of addresses have changed."""
+        self.bans.follow(BanKind.ADDRESS, lambda changes: call())
 
     def drain(self) -> Deferred[None]:
         """
@@ -223,4 +254,9 @@ class Relay:
         if self._register is not None:
             self._register.close()
         self._ingest.signatures.stop()
+        self.bans.stop()
         self._events.stop()
+
+    def _forget_banned(self, changes: Sequence[BanChange]) -> None:
+        """Take note that banned events are gone from the store."""
+        self._events.forget(bytes.fromhex(change.ban.subject) for change in changes)

@@ -103,6 +103,7 @@ class ClientSession:
             self._end(id_)
         self._counts.end_all()
         self._reconciliations.end_all()
+        self._auth.connection_lost()
         self._parts.statistics.sessions -= 1
 
     def shut_down(self) -> None:

@@ -24,12 +24,16 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
 from nostrtx.nostr.protection import check_protection, is_protected
 from nostrtx.nostr.relay_messages import auth, notice, ok
+from nostrtx.relay.banned import Banned
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.visibility import Visibility
 
 #: After so many failed attempts a connection may not try again.
 MAX_FAILURES: Final = 32
+
+#: Close code for who may not be here (RFC 6455, "policy violation").
+_NOT_WANTED: Final = 1008
 
 _NOBODY: Final[frozenset[bytes]] = frozenset()
 
@@ -45,6 +49,10 @@ class AuthRules:
         clock: Wall-clock time.
         random_bytes: Makes challenges.
         access: Says what is for members only, if the relay has members.
+        banned: Whose keys are of no use.
+
+    Attributes:
+        known: The connections that have proved to own a key.
     """
 
     def __init__(
@@ -55,7 +63,10 @@ class AuthRules:
         clock: IReactorTime,
         random_bytes: Callable[[int], bytes],
         access: Access | None = None,
+        banned: Banned | None = None,
     ) -> None:
+        self.known: set[SessionAuth] = set()
+        self.banned = Banned() if banned is None else banned
         self.access = access
         self.visibility = visibility
         self.must_read = settings.required in ("read", "both")
@@ -67,6 +78,11 @@ class AuthRules:
         self.urls = urls
         self.clock = clock
         self.random_bytes = random_bytes
+
+    def close_banned(self) -> None:
+        """Close all connections of those whose keys are banned by now."""
+        for one in tuple(self.known):
+            one.close_if_banned()
 
 
 class SessionAuth:
@@ -108,7 +124,20 @@ class SessionAuth:
             self._client.send(notice(reason) if id_ is None else ok(id_, False, reason))
             return
         self.pubkeys |= {event.pubkey}
+        self._rules.known.add(self)
         self._client.send(ok(event.id.hex(), True, ""))
+
+    def close_if_banned(self) -> None:
+        """Close the connection if one of its keys is banned, and forget that key."""
+        banned = self._rules.banned.pubkeys
+        found = [pubkey for pubkey in self.pubkeys if pubkey in banned]
+        if found:
+            self.pubkeys -= frozenset(found)
+            self._client.close(_NOT_WANTED, f"blocked: {banned[found[0]].because}")
+
+    def connection_lost(self) -> None:
+        """The connection is gone."""
+        self._rules.known.discard(self)
 
     def may_publish(self, event: Event) -> bool:
         """Whether the client need not prove more than it has to publish ``event``."""
@@ -216,6 +245,7 @@ class SessionAuth:
         except Rejected:
             self._failures += 1
             raise
+        rules.banned.check_key(event.pubkey)
         if len(self.pubkeys) >= rules.max_pubkeys and event.pubkey not in self.pubkeys:
             raise Rejected(
                 ReasonPrefix.RESTRICTED,

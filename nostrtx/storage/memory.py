@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
 from nostrtx.interfaces import (
+    BanChange,
     Count,
     IEventStore,
     IScreen,
@@ -27,6 +28,7 @@ from nostrtx.interfaces import (
     SaveResult,
     TooManyEvents,
 )
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import (
     NOBODY,
     deleted_addresses,
@@ -67,6 +69,9 @@ class MemoryEventStore:
         self._deleted_ids: set[tuple[bytes, bytes]] = set()
         self._deleted_addresses: dict[Address, int] = {}
         self._vanished: dict[bytes, int] = {}
+        # By kind and subject, in the order in which they were changed.
+        self._bans: dict[tuple[BanKind, str], BanChange] = {}
+        self._last_change = 0
         self._last_seq = 0
         self._lock = DeferredLock()
         self._identity = uuid4().hex
@@ -149,6 +154,31 @@ class MemoryEventStore:
             self._remove(event)
         return succeed(len(expired))
 
+    def put_bans(self, bans: Sequence[Ban]) -> Deferred[None]:
+        """Ban, and remove what is banned."""
+        for ban in bans:
+            self._change_ban(ban, False)
+            if ban.kind is BanKind.EVENT:
+                _ = self.remove_events([bytes.fromhex(ban.subject)])
+        return succeed(None)
+
+    def lift_bans(self, bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:
+        """Lift bans; what events are no longer banned may come back."""
+        lifted = 0
+        for kind, subject in bans:
+            change = self._bans.get((kind, subject))
+            if change is None or change.is_lifted:
+                continue
+            lifted += 1
+            self._change_ban(change.ban, True)
+            if kind is BanKind.EVENT:
+                self._deleted_ids.discard((bytes.fromhex(subject), NOBODY))
+        return succeed(lifted)
+
+    def ban_changes(self, after: int, most: int) -> Sequence[BanChange]:
+        """The next changes of bans."""
+        return [one for one in self._bans.values() if one.number > after][:most]
+
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last."""
         return self._last_seq
@@ -173,6 +203,11 @@ class MemoryEventStore:
         """The events with these ``seq``."""
         events = map(self._log.get, seqs)
         return [None if event is None else event.raw for event in events]
+
+    def _change_ban(self, ban: Ban, is_lifted: bool) -> None:
+        self._bans.pop((ban.kind, ban.subject), None)
+        self._last_change += 1
+        self._bans[ban.kind, ban.subject] = BanChange(self._last_change, ban, is_lifted)
 
     def _save(self, event: Event) -> SaveResult:
         if event.id in self._by_id:

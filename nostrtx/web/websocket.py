@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket import USES_NVX
@@ -22,6 +22,9 @@ from nostrtx.web.client_address import ConnectionLimits, peer_address
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.shared_frames import FramesByWindow
 from nostrtx.web.sweep import ConnectionSweep
+
+#: Close code for who may not be here (RFC 6455, "policy violation").
+NOT_WANTED: Final = 1008
 
 
 class RelayWebSocketFactory(WebSocketServerFactory):
@@ -87,6 +90,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         self._all_gone: Deferred[None] | None = None
         self._time_up: IDelayedCall | None = None
         turns.at_end(self._flush)
+        relay.on_refusals(self._close_refused)
 
     @property
     def connection_count(self) -> int:
@@ -138,7 +142,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         """HTTP status and reason if ``address`` may not connect now, else None."""
         if self._shutting_down:
             return 503, "the relay is shutting down"
-        return self._limits.refusal(address)
+        return self.relay.refusal(address) or self._limits.refusal(address)
 
     def opened(self, connection: RelayWebSocketProtocol) -> None:
         """A connection is open."""
@@ -157,6 +161,13 @@ class RelayWebSocketFactory(WebSocketServerFactory):
                 self._time_up.cancel()
                 self._time_up = None
             all_gone.callback(None)
+
+    def _close_refused(self) -> None:
+        """Close connections whose addresses would now be refused."""
+        for connection in tuple(self._connections):
+            refusal = self.relay.refusal(connection.address)
+            if refusal is not None:
+                connection.close(NOT_WANTED, refusal[1])
 
     def to_flush(self, connection: RelayWebSocketProtocol) -> None:
         """Flush ``connection`` at the end of this turn."""

@@ -16,7 +16,7 @@ class MainTests(TestCase):
     def test_help_names_the_commands(self) -> None:
         """The help lists what can be done, and says how the relay is started."""
         text = CliRunner().invoke(main, ["--help"]).output
-        for words in ("import", "export", "twistd -n nostr-relay"):
+        for words in ("import", "export", "bans", "twistd -n nostr-relay"):
             self.assertIn(words, text)
 
     def test_version(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -91,6 +91,12 @@ class EchoRelay:
     def session(self, client: IClient) -> EchoSession:
         """One more."""
         return EchoSession(client)
+
+    def refusal(self, address: str) -> None:
+        """Everybody may connect."""
+
+    def on_refusals(self, call: Callable[[], None]) -> None:
+        """That never changes."""
 
 
 def stored(payload: bytes, opcode: int) -> bytes:

@@ -18,6 +18,7 @@ from zope.interface import implementer
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import AuthSettings, Settings
 from nostrtx.interfaces import (
+    BanChange,
     Count,
     IBroadcaster,
     IClient,
@@ -32,6 +33,7 @@ from nostrtx.interfaces import (
     SaveResult,
     StoreError,
 )
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
@@ -326,6 +328,9 @@ class HeldStore:
         count_seconds: How long one takes.
         count_error: What counting raises.
         save_error: What saving raises.
+        hold_bans: Whether changes of bans wait for the test.
+        ban_parts: Those that were held, oldest first.
+        bans_error: With what reading the bans fails, if it is to.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -349,6 +354,9 @@ class HeldStore:
         self.page_error: Exception | None = None
         self.query_error: Exception | None = None
         self.save_error: Exception | None = None
+        self.hold_bans = False
+        self.ban_parts: list[tuple[Deferred[Sequence[BanChange]], int, int]] = []
+        self.bans_error: StoreError | None = None
 
     def open(self) -> None:
         """Open the store within."""
@@ -410,6 +418,32 @@ class HeldStore:
     def delete_expired(self, now: float) -> Deferred[int]:
         """Delete in the store within."""
         return self.inner.delete_expired(now)
+
+    def put_bans(self, bans: Sequence[Ban]) -> Deferred[None]:
+        """Ban in the store within."""
+        return self.inner.put_bans(bans)
+
+    def lift_bans(self, bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:
+        """Lift in the store within."""
+        return self.inner.lift_bans(bans)
+
+    def ban_changes(
+        self, after: int, most: int
+    ) -> Deferred[Sequence[BanChange]] | Sequence[BanChange]:
+        """The changes of bans now, or when the test says."""
+        if self.bans_error is not None:
+            raise self.bans_error
+        if not self.hold_bans:
+            return self.inner.ban_changes(after, most)
+        answer: Deferred[Sequence[BanChange]] = Deferred()
+        self.ban_parts.append((answer, after, most))
+        return answer
+
+    def give_bans(self) -> None:
+        """Answer who reads the bans."""
+        parts, self.ban_parts = self.ban_parts, []
+        for answer, after, most in parts:
+            answer.callback(self.inner.ban_changes(after, most))
 
     def last_seq(self) -> int:
         """That of the store within."""

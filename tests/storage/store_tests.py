@@ -7,6 +7,7 @@ A test case for a store derives from it and from trial's, and provides
 
 from __future__ import annotations
 
+from tests.storage.ban_tests import BanTests
 from tests.storage.count_tests import CountTests
 from tests.storage.deletion_tests import DeletionTests, ExpiryTests
 from tests.storage.filter_tests import FilterTests, OrderTests
@@ -20,6 +21,7 @@ from tests.storage.vector_tests import VectorTests
 
 
 class EventStoreTests(
+    BanTests,
     CountTests,
     SavingTests,
     DeletionTests,

@@ -96,20 +96,37 @@ class FakeSession:
 @implementer(IRelay)
 class FakeRelay:
     """
-    Keeps the sessions it begins.
+    Keeps the sessions it begins, and refuses whom the test says.
 
     Attributes:
         sessions: All of them, in order.
+        refused: Why, by address.
     """
 
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
+        self.refused: dict[str, tuple[int, str]] = {}
+        self._on_refusals: list[Callable[[], None]] = []
 
     def session(self, client: IClient) -> FakeSession:
         """Begin one more."""
         session = FakeSession(client)
         self.sessions.append(session)
         return session
+
+    def refusal(self, address: str) -> tuple[int, str] | None:
+        """As the test says."""
+        return self.refused.get(address)
+
+    def on_refusals(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made by :meth:`refuse`."""
+        self._on_refusals.append(call)
+
+    def refuse(self, address: str, code: int, why: str) -> None:
+        """Refuse ``address`` from now on."""
+        self.refused[address] = (code, why)
+        for call in self._on_refusals:
+            call()
 
 
 class FakeTransport(StringTransport):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.logger import LogLevel, capturedLogs
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.web.frames import frame_header
 from nostrtx.web.websocket import RelayWebSocketFactory
-from tests.web.fakes import Edge, client_frame
+from tests.web.fakes import PEER, Edge, client_frame
 
 CLOSED = b'["CLOSED","s",""]'
 
@@ -117,6 +118,34 @@ class ShutDownTests(SynchronousTestCase):
         self.assertNoResult(edge.websockets.shut_down(5))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertIn((1001).to_bytes(2, "big"), transport.value())
+
+
+class RefusedAddressTests(SynchronousTestCase):
+    """Addresses from which the relay wants nobody."""
+
+    def test_at_the_handshake(self) -> None:
+        """Whom the relay refuses gets its HTTP status, and why, and no session."""
+        edge = Edge()
+        edge.relay.refuse(PEER.host, 403, "blocked: this address is banned")
+        _, transport = edge.connect()
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 403 Forbidden\r\n"))
+        self.assertIn(b"\r\n\r\nblocked: this address is banned", transport.value())
+        self.assertEqual(edge.relay.sessions, [])
+        _, transport = edge.connect(peer=IPv4Address("TCP", "203.0.113.8", 1))
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "))
+
+    def test_open_connections(self) -> None:
+        """Whoever is connected from a refused address is sent away at once."""
+        edge = Edge()
+        connection, transport, session = edge.open()
+        _, others, _ = edge.open(peer=IPv4Address("TCP", "203.0.113.8", 1))
+        edge.relay.refuse(PEER.host, 403, "blocked: this address is banned")
+        sent = transport.value()
+        self.assertEqual(sent[2:4], (1008).to_bytes(2, "big"))
+        self.assertEqual(sent[4:], b"blocked: this address is banned")
+        self.assertEqual(others.value(), b"")
+        connection.dataReceived(client_frame(b'["REQ","s",{}]'))
+        self.assertEqual(session.texts, [])
 
 
 class StartingTests(SynchronousTestCase):

@@ -19,11 +19,16 @@ slot_tags     letter, value, kind                      slots, kinds with address
 marks         what was deleted, and by whom;           until when
               who has vanished
 expiries      expiration, ``seq``                      posting
+bans          kind and subject of a ban                number of its last change
+ban_changes   number of a change                       the change, as JSON
 meta          name                                     version, counters, identity
 ============  =======================================  ==========================
 
 An address keeps its slot from version to version, and its tags name the slot: so a
 long list that replaces its predecessor writes no more than what differs.
+
+A database that a store does not have yet is made when the store is opened, and one
+that is not known is left alone: so a further one needs no new version.
 """
 
 from __future__ import annotations
@@ -75,6 +80,8 @@ class Databases:
     slot_tags: Any
     marks: Any
     expiries: Any
+    bans: Any
+    ban_changes: Any
     meta: Any
 
 

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from nostrtx.interfaces import (
+    BanChange,
     IEventStore,
     IScreen,
     IStoredCount,
@@ -31,12 +32,14 @@ from nostrtx.interfaces import (
     StoreError,
     TooManyEvents,
 )
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.lmdb.alone import LockFile
+from nostrtx.storage.lmdb.bans import ban_changes
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
@@ -180,6 +183,22 @@ class LMDBEventStore:
     def delete_expired(self, now: float) -> Deferred[int]:
         """Remove some of the events that have expired by ``now``."""
         return self._write(lambda writer: writer.remove_expired(now, _SWEEP))
+
+    def put_bans(self, bans: Sequence[Ban]) -> Deferred[None]:
+        """Ban, and remove what is banned."""
+        return self._write(lambda writer: writer.put_bans(bans))
+
+    def lift_bans(self, bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:
+        """Lift bans."""
+        return self._write(lambda writer: writer.lift_bans(bans))
+
+    def ban_changes(self, after: int, most: int) -> Sequence[BanChange]:
+        """The next changes of bans, by whatever process."""
+        databases = self._opened()
+        try:
+            return ban_changes(databases, after, most)
+        except lmdb.Error as error:
+            raise self._unreadable() from error
 
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last, by whatever process."""

@@ -11,10 +11,11 @@ it there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nostrtx.interfaces import SaveOutcome, SaveResult
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import (
     NOBODY,
     deleted_addresses,
@@ -32,6 +33,7 @@ from nostrtx.nostr.event import (
 )
 from nostrtx.nostr.kinds import has_address, is_addressable
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays, vanishes_with
+from nostrtx.storage.lmdb.bans import lift_bans, put_bans
 from nostrtx.storage.lmdb.keys import (
     KIND,
     LAST,
@@ -216,6 +218,22 @@ class EventWriter:
                 self.remove(posting)
                 removed += 1
         return removed
+
+    def put_bans(self, bans: Sequence[Ban]) -> None:
+        """Ban, and remove what is banned."""
+        put_bans(self._db, self._txn, bans)
+        self.remove_for_good(
+            bytes.fromhex(ban.subject) for ban in bans if ban.kind is BanKind.EVENT
+        )
+
+    def lift_bans(self, bans: Iterable[tuple[BanKind, str]]) -> int:
+        """Lift bans; how many there were."""
+        lifted = lift_bans(self._db, self._txn, bans)
+        for kind, subject in lifted:
+            if kind is BanKind.EVENT:
+                mark = id_mark(bytes.fromhex(subject), NOBODY)
+                self._txn.delete(mark, db=self._db.marks)
+        return len(lifted)
 
     def remove_expired(self, now: float, most: int) -> int:
         """Remove at most ``most`` events that have expired by ``now``; how many."""

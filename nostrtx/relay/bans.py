@@ -1,0 +1,212 @@
+# -*- test-case-name: tests.relay.test_bans -*-
+"""
+Bans that hold in all processes of a relay, at once where news arrives.
+
+The store is the truth. It is read at the start, upon news of another process, when
+news arrives again after it did not, and every so often: so a command on the store,
+which tells nobody, takes effect soon, and lost news delays a ban and loses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from nostrtx.interfaces import BanChange, IBroadcaster, IEventStore, StoreError
+from nostrtx.nostr.bans import Ban, BanError, BanKind
+from nostrtx.relay.banned import Banned
+from nostrtx.relay.tasks import BackgroundTasks
+
+#: The topic of the bus: that bans have changed. What has, is in the store.
+TOPIC: Final = "bans"
+
+#: How many changes are read in one turn; that takes about two milliseconds.
+_PART: Final = 250
+
+#: Called with changes of one kind of bans, after they were taken up.
+Follower = Callable[[Sequence[BanChange]], None]
+
+
+async def next_changes(store: IEventStore, after: int) -> Sequence[BanChange]:
+    """
+    The next part of the changes of bans after number ``after``; empty at their end.
+
+    Raises:
+        StoreError: The store failed.
+    """
+    changes = store.ban_changes(after, _PART)
+    return await changes if isinstance(changes, Deferred) else changes
+
+
+async def read_bans(store: IEventStore) -> Banned:
+    """
+    The bans in force at this moment.
+
+    Raises:
+        StoreError: The store failed.
+    """
+    banned, number = Banned(), 0
+    while changes := await next_changes(store, number):
+        for change in changes:
+            banned.take(change)
+        number = changes[-1].number
+    return banned
+
+
+class Bans:
+    """
+    Keeps up with the bans in the store, and changes them.
+
+    Args:
+        store: Where they are kept.
+        broadcaster: Hears from other processes, and tells them.
+        clock: Wall-clock time.
+        poll_seconds: How often the store is asked for what nobody told.
+        own_pubkey: The relay's own key in hexadecimal, empty if it has none: it is
+            never banned.
+
+    Attributes:
+        banned: What is banned.
+        is_loaded: Whether all bans have been read since the start.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: IEventStore,
+        broadcaster: IBroadcaster,
+        clock: IReactorTime,
+        poll_seconds: float,
+        own_pubkey: Callable[[], str],
+    ) -> None:
+        self.banned = Banned()
+        self.is_loaded = False
+        self._store = store
+        self._bus = broadcaster
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._own_pubkey = own_pubkey
+        self._followers: list[tuple[BanKind, Follower]] = []
+        self._number = 0
+        self._reading = DeferredLock()
+        self._fails = False
+        self._runs = False
+        self._tasks = BackgroundTasks()
+        broadcaster.listen(TOPIC, lambda sender, message: self.read())
+        broadcaster.on_connected(self.read)
+
+    def follow(self, kind: BanKind, follower: Follower) -> None:
+        """Have ``follower`` called with what has changed about bans of this kind."""
+        self._followers.append((kind, follower))
+
+    def start(self) -> None:
+        """Read all bans, from an embedded store at once; the store is open."""
+        self._runs = True
+        self._tasks.start(self._poll(), "Following the bans")
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._runs = False
+        self._tasks.cancel_all()
+
+    def read(self) -> None:
+        """Look into the store for changes, at once if it is an embedded one."""
+        # Whoever waits for its turn to read will read it all.
+        if self._runs and not self._reading.waiting:
+            self._tasks.start(self._read(), "Reading the bans")
+
+    async def put(self, bans: Sequence[Ban]) -> None:
+        """
+        Ban, here and everywhere.
+
+        Returns:
+            Once the bans are durable and hold here.
+
+        Raises:
+            BanError: The relay's own key is among them; nothing was changed.
+            StoreError: The store failed.
+        """
+        if any(self._is_own(ban) for ban in bans):
+            raise BanError("the relay's own key cannot be banned")
+        await self._store.put_bans(bans)
+        await self._changed()
+
+    async def lift(self, kind: BanKind, subject: str) -> bool:
+        """
+        Lift a ban, here and everywhere.
+
+        Returns:
+            Whether there was one; once that is durable and known here.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        lifted = await self._store.lift_bans([(kind, subject)])
+        await self._changed()
+        return lifted > 0
+
+    async def _changed(self) -> None:
+        self._bus.publish(TOPIC, b"")
+        await self._catch_up()
+
+    async def _poll(self) -> None:
+        while True:
+            await self._read()
+            await deferLater(self._clock, self._poll_seconds)
+
+    async def _read(self) -> None:
+        """Catch up, if the store lets us."""
+        try:
+            await self._catch_up()
+        except StoreError as error:
+            if not self._fails:
+                self._fails = True
+                self._log.error("The bans cannot be read: {reason}.", reason=error)
+        else:
+            if self._fails:
+                self._fails = False
+                self._log.info("The bans can be read again.")
+
+    async def _catch_up(self) -> None:
+        """
+        Take up all changes that are in the store by now.
+
+        Raises:
+            StoreError: The store failed; what was read before holds.
+        """
+        await self._reading.acquire()
+        fresh: list[BanChange] = []
+        try:
+            while changes := await next_changes(self._store, self._number):
+                fresh += changes
+                for change in changes:
+                    if not self._is_own(change.ban):
+                        self.banned.take(change)
+                self._number = changes[-1].number
+                if len(changes) == _PART:
+                    await deferLater(self._clock, 0)
+            self.is_loaded = True
+        finally:
+            self._tell(fresh)
+            self._reading.release()
+
+    def _tell(self, changes: Sequence[BanChange]) -> None:
+        if not changes:
+            return
+        self._log.info("{count} bans are in force now.", count=len(self.banned))
+        for kind, follower in self._followers:
+            of_kind = [change for change in changes if change.ban.kind is kind]
+            if of_kind:
+                try:
+                    follower(of_kind)
+                except Exception:
+                    self._log.failure("Heeding a ban failed.")
+
+    def _is_own(self, ban: Ban) -> bool:
+        return ban.kind is BanKind.PUBKEY and ban.subject == self._own_pubkey()

@@ -1,0 +1,237 @@
+"""Tests for :mod:`nostrtx.relay.bans`."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.interfaces import BanChange, StoreError
+from nostrtx.nostr.bans import Ban, BanError, BanKind
+from nostrtx.relay.bans import Bans, read_bans
+from tests.broadcast.fakes import FakeBroadcaster
+from tests.relay.fakes import HeldStore
+from tests.storage.events import ALICE, ALICES_TWIN, BOB
+
+_T = TypeVar("_T")
+
+_OWN = ALICES_TWIN.hex()
+_ALICES = Ban(BanKind.PUBKEY, ALICE.hex(), "spam", 1)
+_BOBS = Ban(BanKind.PUBKEY, BOB.hex(), "", 2)
+_NETWORK = Ban(BanKind.ADDRESS, "203.0.113.0/24")
+
+
+class BansTests(SynchronousTestCase):
+    """Tests for :class:`nostrtx.relay.bans.Bans`."""
+
+    def setUp(self) -> None:
+        """Two processes with one store, the first of which runs."""
+        self.clock = Clock()
+        self.store = HeldStore()
+        self.buses: list[FakeBroadcaster] = []
+        self.heard: list[tuple[BanKind, Sequence[BanChange]]] = []
+        self.bans = self.make_bans("here")
+        for kind in (BanKind.PUBKEY, BanKind.ADDRESS):
+            self.bans.follow(kind, partial(self.hear, kind))
+        self.other = self.make_bans("there")
+        self.bans.start()
+
+    def hear(self, kind: BanKind, changes: Sequence[BanChange]) -> None:
+        """Record what a follower is told."""
+        self.heard.append((kind, changes))
+
+    def make_bans(self, name: str) -> Bans:
+        """The bans as one process sees them."""
+        bus = FakeBroadcaster(name, self.buses)
+        bans = Bans(self.store, bus, self.clock, 1, lambda: _OWN)
+        self.addCleanup(bans.stop)
+        return bans
+
+    def do(self, doing: Coroutine[Deferred[Any], Any, _T]) -> _T:
+        """What comes of a change that is made at once."""
+        return self.successResultOf(Deferred.fromCoroutine(doing))
+
+    def stored(self, *bans: Ban) -> None:
+        """Ban by way of the store, as a command does, and tell nobody."""
+        self.successResultOf(self.store.put_bans(bans))
+
+    def banned_keys(self, bans: Bans | None = None) -> list[Ban]:
+        """The bans of keys that a process knows."""
+        return (bans or self.bans).banned.bans(BanKind.PUBKEY)
+
+    def test_at_the_start(self) -> None:
+        """What was banned before holds when the process starts."""
+        self.stored(_ALICES, _NETWORK)
+        self.assertFalse(self.other.is_loaded)
+        self.other.start()
+        self.assertTrue(self.other.is_loaded)
+        self.assertEqual(self.banned_keys(self.other), [_ALICES])
+        self.assertEqual(self.other.banned.bans(BanKind.ADDRESS), [_NETWORK])
+
+    def test_store_elsewhere(self) -> None:
+        """With a store elsewhere, it is known when all bans have been read."""
+        self.stored(_ALICES)
+        self.store.hold_bans = True
+        self.other.start()
+        self.assertFalse(self.other.is_loaded)
+        self.store.give_bans()
+        self.assertFalse(self.other.is_loaded)
+        self.store.give_bans()
+        self.assertTrue(self.other.is_loaded)
+        self.assertEqual(self.banned_keys(self.other), [_ALICES])
+
+    def test_here(self) -> None:
+        """A ban holds once it was made, and followers have heard of it."""
+        self.do(self.bans.put([_ALICES]))
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        ((kind, (change,)),) = self.heard
+        self.assertEqual(kind, BanKind.PUBKEY)
+        self.assertEqual((change.ban, change.is_lifted), (_ALICES, False))
+
+    def test_lifted(self) -> None:
+        """A ban that is lifted holds no more, and followers hear of that as well."""
+        self.do(self.bans.put([_ALICES, _BOBS]))
+        self.heard.clear()
+        self.assertTrue(self.do(self.bans.lift(BanKind.PUBKEY, ALICE.hex())))
+        self.assertEqual(self.banned_keys(), [_BOBS])
+        ((_, (change,)),) = self.heard
+        self.assertTrue(change.is_lifted)
+        self.assertFalse(self.do(self.bans.lift(BanKind.PUBKEY, ALICE.hex())))
+
+    def test_each_hears_of_its_kind(self) -> None:
+        """Followers hear of their own kind of bans, of all at once."""
+        self.do(self.bans.put([_ALICES, _NETWORK, _BOBS]))
+        heard = {kind: [c.ban for c in changes] for kind, changes in self.heard}
+        self.assertEqual(
+            heard, {BanKind.PUBKEY: [_ALICES, _BOBS], BanKind.ADDRESS: [_NETWORK]}
+        )
+
+    def test_elsewhere(self) -> None:
+        """A ban made in one process holds in the others at once."""
+        self.other.start()
+        self.do(self.other.put([_ALICES]))
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        self.do(self.bans.lift(BanKind.PUBKEY, ALICE.hex()))
+        self.assertEqual(self.banned_keys(self.other), [])
+
+    def test_news_is_lost(self) -> None:
+        """A ban of which no news came holds after a second."""
+        self.other.start()
+        self.buses[0].is_connected = False
+        self.do(self.other.put([_ALICES]))
+        self.assertEqual(self.banned_keys(), [])
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [_ALICES])
+
+    def test_connected_again(self) -> None:
+        """Once news arrives again, what was missed is looked up."""
+        self.buses[0].is_connected = False
+        self.stored(_ALICES)
+        self.buses[0].reconnect()
+        self.assertEqual(self.banned_keys(), [_ALICES])
+
+    def test_command(self) -> None:
+        """What a command did to the store, which told nobody, holds after a second."""
+        self.stored(_ALICES)
+        self.assertEqual(self.banned_keys(), [])
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        self.successResultOf(self.store.lift_bans([(BanKind.PUBKEY, ALICE.hex())]))
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [])
+
+    def test_nothing_changed(self) -> None:
+        """Where nothing has changed, followers are left in peace."""
+        self.do(self.bans.put([_ALICES]))
+        self.heard.clear()
+        self.clock.pump([1] * 5)
+        self.bans.read()
+        self.assertEqual(self.heard, [])
+
+    def test_many(self) -> None:
+        """Many changes are read over several turns; followers hear of them once."""
+        keys = [n.to_bytes(32, "big").hex() for n in range(1, 2501)]
+        self.stored(*[Ban(BanKind.PUBKEY, key) for key in keys])
+        self.bans.read()
+        self.assertEqual(len(self.bans.banned), 250)
+        self.assertEqual(len(self.heard), 0)
+        self.clock.advance(0)
+        self.assertEqual([b.subject for b in self.banned_keys()], keys)
+        ((_, changes),) = self.heard
+        self.assertEqual(len(changes), 2500)
+
+    def test_news_while_reading(self) -> None:
+        """However much news comes during a reading, one more suffices."""
+        self.store.hold_bans = True
+        for _ in range(5):
+            self.bans.read()
+        self.assertEqual(len(self.store.ban_parts), 1)
+        self.stored(_ALICES)
+        self.store.give_bans()
+        self.stored(_BOBS)
+        for _ in range(5):
+            self.store.give_bans()
+        self.assertEqual(self.store.ban_parts, [])
+        self.assertEqual(self.banned_keys(), [_ALICES, _BOBS])
+
+    def test_own_key(self) -> None:
+        """The relay's own key cannot be banned, nor does such a ban hold."""
+        own = Ban(BanKind.PUBKEY, _OWN)
+        refused = Deferred.fromCoroutine(self.bans.put([_ALICES, own]))
+        self.failureResultOf(refused, BanError)
+        self.assertEqual(self.store.ban_changes(0, 9), [])
+        self.stored(own, _ALICES)
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [_ALICES])
+
+    def test_store_fails(self) -> None:
+        """While the store fails, what was read holds; it is said once, and tried on."""
+        self.do(self.bans.put([_ALICES]))
+        self.store.bans_error = StoreError("down")
+        with capturedLogs() as events:
+            self.clock.pump([1, 1, 1])
+            levels = [event["log_level"] for event in events]
+        self.assertEqual(levels, [LogLevel.error])
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        refused = Deferred.fromCoroutine(self.bans.lift(BanKind.PUBKEY, ALICE.hex()))
+        self.failureResultOf(refused, StoreError)
+        self.store.bans_error = None
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [])
+
+    def test_follower_raises(self) -> None:
+        """A follower that fails is logged, and the others hear all the same."""
+        bans = self.make_bans("third")
+
+        def fail(changes: Sequence[BanChange]) -> None:
+            raise ValueError("on purpose")
+
+        heard: list[Sequence[BanChange]] = []
+        bans.follow(BanKind.PUBKEY, fail)
+        bans.follow(BanKind.PUBKEY, heard.append)
+        self.stored(_ALICES)
+        bans.start()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(len(heard), 1)
+        self.assertTrue(bans.is_loaded)
+
+    def test_stopped(self) -> None:
+        """A process that has stopped reads nothing, whatever news comes."""
+        self.bans.stop()
+        self.stored(_ALICES)
+        self.buses[1].publish("bans", b"")
+        self.clock.advance(5)
+        self.assertEqual(self.banned_keys(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_read_once(self) -> None:
+        """What is banned at a moment can be read from the store by itself."""
+        keys = [n.to_bytes(32, "big").hex() for n in range(1, 1501)]
+        self.stored(*[Ban(BanKind.PUBKEY, key) for key in keys], _NETWORK)
+        banned = self.do(read_bans(self.store))
+        self.assertEqual(len(banned), 1501)
