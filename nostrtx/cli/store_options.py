@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def store_options(command: _F) -> _F:
     """Add ``--config`` and ``--store``, which :func:`settings_for` takes."""
     for option in (
-        click.option("--store", metavar="URL", help="The store, such as lmdb:data."),
+        click.option(
+            "--store",
+            metavar="URL",
+            help="The store, such as lmdb:data or postgresql://user@host/database.",
+        ),
         click.option(
             "--config",
             metavar="FILE",
@@ -92,6 +97,7 @@ def run_on_store(
             settings.store,
             reactor,
             lambda request: names_relay(request, urls),
+            inf,
         )
         store.open()
         try:

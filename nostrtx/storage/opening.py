@@ -7,8 +7,10 @@ A store's module is imported only when it is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Final
 
 from nostrtx.config import StoreSettings
 from nostrtx.interfaces import IEventStore, StoreUnusable
@@ -17,19 +19,37 @@ from nostrtx.storage.memory import MemoryEventStore
 
 _GIGABYTE = 2**30
 
+#: How URLs of stores begin that nodes share.
+_SHARED: Final = ("postgresql", "postgres")
+
+#: How long one query may take unless the settings say something else, in seconds.
+_QUERY_SECONDS: Final = 2.0
+
+#: A password in a URL: before the host, or as a parameter.
+_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@]*?):[^/?#]*@|([?&]password=)[^&]*")
+
 
 def open_store(
-    url: str, settings: StoreSettings, reactor: Any, obeys: Callable[[Event], bool]
+    url: str,
+    settings: StoreSettings,
+    reactor: Any,
+    obeys: Callable[[Event], bool],
+    query_seconds: float = _QUERY_SECONDS,
+    find: Callable[[str], object] = find_spec,
 ) -> IEventStore:
     """
     The store that ``url`` names, made but not yet opened.
 
     Args:
-        url: ``memory:``, or ``lmdb:`` and the path of a directory.
-        settings: How large the store may grow.
+        url: ``memory:``, or ``lmdb:`` and the path of a directory, or the URL of a
+            PostgreSQL database.
+        settings: How large the store may grow, and how it is connected to.
         reactor: Where the store calls back in.
         obeys: Says which requests to vanish are for this relay (NIP-62); from any
             thread.
+        query_seconds: How long a server may work for one query; infinite for any
+            time.
+        find: Looks for an installed module; None if there is none.
 
     Raises:
         StoreUnusable: There is no such store.
@@ -42,4 +62,28 @@ def open_store(
 
         max_bytes = settings.max_gigabytes * _GIGABYTE
         return LMDBEventStore(path, max_bytes, reactor, obeys)
-    raise StoreUnusable(f"no store {url!r}: it must be lmdb:DIRECTORY or memory:")
+    if is_shared(url):
+        if find("psycopg") is None:
+            raise StoreUnusable(
+                "PostgreSQL needs an extra that is not installed: pip install"
+                ' "nostrtx[postgres]"'
+            )
+        from nostrtx.storage.postgres.store import PostgresEventStore
+
+        return PostgresEventStore(url, settings, reactor, obeys, query_seconds)
+    raise StoreUnusable(
+        f"no store {shown_url(url)!r}: it must be lmdb:DIRECTORY,"
+        " postgresql://USER@HOST/DATABASE or memory:"
+    )
+
+
+def is_shared(url: str) -> bool:
+    """Whether ``url`` names a store that nodes on many machines can share."""
+    return url.partition("://")[0] in _SHARED and "://" in url
+
+
+def shown_url(url: str) -> str:
+    """The URL as it may be shown and logged: without a password."""
+    return _PASSWORD.sub(
+        lambda match: f"{match[2]}***" if match[2] else f"{match[1]}:***@", url
+    )

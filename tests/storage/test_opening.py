@@ -12,7 +12,8 @@ from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.nostr.vanish import names_all_relays
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
-from nostrtx.storage.opening import open_store
+from nostrtx.storage.opening import is_shared, open_store, shown_url
+from nostrtx.storage.postgres.store import PostgresEventStore
 from tests.storage.waiting_reactor import WaitingReactor
 
 
@@ -45,6 +46,53 @@ class OpenStoreTests(SynchronousTestCase):
         store.open()
         self.assertTrue(os.path.isdir(path))
         self.assertIsNone(reactor.result_of(store.close()))
+
+    def test_postgres(self) -> None:
+        """A URL of PostgreSQL is the shared store, not yet connected to."""
+        for url in ("postgresql://u:secret@h/d", "postgres:///d?host=/tmp"):
+            self.assertTrue(is_shared(url))
+            store = _open(url)
+            self.assertIsInstance(store, PostgresEventStore)
+            self.assertTrue(verifyObject(IEventStore, store))
+        self.assertFalse(is_shared("lmdb:postgres://"))
+        self.assertFalse(is_shared("postgresql:x"))
+
+    def test_postgres_not_understood(self) -> None:
+        """A URL that PostgreSQL does not understand is refused without its words."""
+        error = self.assertRaises(
+            StoreUnusable, _open, "postgresql://u:secret@h/d?nonsense=1"
+        )
+        self.assertNotIn("secret", str(error))
+        self.assertNotIn("\n", str(error))
+
+    def test_without_the_extra(self) -> None:
+        """Where psycopg is not installed, one line says what to install."""
+        error = self.assertRaises(
+            StoreUnusable,
+            open_store,
+            "postgresql://u:secret@h/d",
+            StoreSettings(),
+            WaitingReactor(),
+            names_all_relays,
+            find=lambda name: None,
+        )
+        self.assertIn('pip install "nostrtx[postgres]"', str(error))
+        self.assertNotIn("secret", str(error))
+
+    def test_shown(self) -> None:
+        """A URL is shown without its password, wherever that stands."""
+        for url, shown in (
+            ("lmdb:a:b@c", "lmdb:a:b@c"),
+            ("postgresql://u:pa:ss@h:1/d", "postgresql://u:***@h:1/d"),
+            ("postgresql://u:p@ss@h:1/d", "postgresql://u:***@h:1/d"),
+            (
+                "postgresql://u@h/d?password=x&a=b",
+                "postgresql://u@h/d?password=***&a=b",
+            ),
+            ("postgresql://u@h/d", "postgresql://u@h/d"),
+            ("redis://:x@h:1/0", "redis://:***@h:1/0"),
+        ):
+            self.assertEqual(shown_url(url), shown)
 
     def test_unknown(self) -> None:
         """Anything else is refused in one line that names the forms there are."""

@@ -3,7 +3,8 @@
 Whether a store can search here, and having it do so (NIP-50).
 
 A store in memory looks through all it has. One on disk needs an index, which needs
-the extra ``nostrtx[search]``; that is imported only when it is asked for.
+the extra ``nostrtx[search]``; that is imported only when it is asked for. A store
+that nodes share has none.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def can_search(url: str, find: Callable[[str], object] = find_spec) -> bool:
         url: As in the settings.
         find: Looks for an installed module; None if there is none.
     """
-    return url == "memory:" or find("tantivy") is not None
+    if url == "memory:":
+        return True
+    return index_path(url) is not None and find("tantivy") is not None
 
 
 def index_path(url: str) -> str | None:

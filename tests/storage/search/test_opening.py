@@ -29,7 +29,7 @@ class OpeningTests(SynchronousTestCase):
     """What can search, and how it comes to do so."""
 
     def test_can_search(self) -> None:
-        """A store in memory always can, one on disk with the extra installed."""
+        """In memory it is always possible, on disk with the extra, else it is not."""
         asked: list[str] = []
         for installed in (True, False):
 
@@ -39,6 +39,7 @@ class OpeningTests(SynchronousTestCase):
 
             self.assertTrue(can_search("memory:", find))
             self.assertEqual(can_search("lmdb:data", find), installed)
+            self.assertFalse(can_search("postgresql://h/d", find))
         self.assertEqual(asked, ["tantivy", "tantivy"])
         self.assertTrue(can_search("lmdb:data"))
 

@@ -1,0 +1,1 @@
+"""The shared store: events in PostgreSQL, for any number of nodes."""

@@ -1,0 +1,126 @@
+# -*- test-case-name: tests.storage.test_postgres_link -*-
+"""
+A connection that is made anew when it has broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Event, Lock
+from time import monotonic
+from typing import Any, Final
+
+import psycopg
+from twisted.logger import Logger
+
+from nostrtx.interfaces import StoreError
+from nostrtx.storage.postgres.session import UNREACHABLE, Session, one_line
+
+#: How long to wait after a vain attempt before the next one, in seconds: at first,
+#: and at most.
+_FIRST_DELAY: Final = 0.05
+_LONGEST_DELAY: Final = 2.0
+
+
+class Link:
+    """
+    The way to a server, for one thread; some methods are for all threads.
+
+    Args:
+        parameters: How to connect.
+        patience: How long a server may be away before there are errors, in seconds:
+            a restart is waited for, and whoever comes later learns at once that
+            there is no server.
+        seconds: Tells the time.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        patience: float,
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
+        self._parameters = parameters
+        self._patience = patience
+        self._seconds = seconds
+        self._session: Session | None = None
+        self._is_over = Event()
+        self._away_since: float | None = None
+        self._delay = _FIRST_DELAY
+        self._next_try = 0.0
+        self._user: object | None = None
+        self._cancelling = Lock()
+
+    def session(self) -> Session:
+        """
+        The connection, made if need be.
+
+        Raises:
+            StoreError: There is none, and there has been none for a while.
+        """
+        session = self._session
+        if session is not None and not session.is_broken:
+            return session
+        self.drop()
+        if self._away_since is None:
+            self._away_since = self._seconds()
+        while True:
+            self._wait_for_next_try(self._away_since + self._patience)
+            try:
+                self._session = session = Session.connect(self._parameters)
+            except psycopg.Error as error:
+                if self._delay == _FIRST_DELAY:
+                    reason = one_line(error)
+                    self._log.error("No connection: {reason}", reason=reason)
+                self._next_try = self._seconds() + self._delay
+                self._delay = min(2 * self._delay, _LONGEST_DELAY)
+            else:
+                self._away_since = None
+                self._delay = _FIRST_DELAY
+                self._next_try = 0.0
+                return session
+
+    @property
+    def current(self) -> Session | None:
+        """The connection, if there is one."""
+        return self._session
+
+    def _wait_for_next_try(self, deadline: float) -> None:
+        now = self._seconds()
+        if self._next_try > now:
+            if self._next_try > deadline or self._is_over.is_set():
+                raise StoreError(UNREACHABLE)
+            self._is_over.wait(self._next_try - now)
+
+    def drop(self) -> None:
+        """Close the connection; the next one is a new one."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def begin(self, user: object) -> None:
+        """Note who uses the connection now."""
+        with self._cancelling:
+            self._user = user
+
+    def end(self) -> None:
+        """Nobody uses it any more, and nobody's cancelling is under way."""
+        with self._cancelling:
+            self._user = None
+
+    def cancel(self, user: object) -> None:
+        """Have the server give up what it does for ``user``; from any thread."""
+        with self._cancelling:
+            if self._user is user and self._session is not None:
+                self._session.cancel()
+
+    def abort(self, user: object) -> None:
+        """Break the connection if ``user`` waits for it; from any thread."""
+        if self._user is user and (session := self._session) is not None:
+            session.abort()
+
+    def finish(self) -> None:
+        """Wait for no server any more; from any thread."""
+        self._is_over.set()

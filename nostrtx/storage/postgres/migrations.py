@@ -1,0 +1,128 @@
+# -*- test-case-name: tests.storage.test_postgres_migrations -*-
+"""
+The tables of the shared store: made when they are missing, brought up to date.
+
+What changes them stands in ``schema/``, numbered, and is never undone. One process
+at a time does it, and the others wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Final
+from uuid import UUID
+
+import attrs
+import psycopg
+
+from nostrtx.interfaces import StoreUnusable
+from nostrtx.storage.postgres.session import one_line
+
+#: The oldest PostgreSQL in which the queries are quick.
+_OLDEST: Final = 14
+
+#: Names the lock under which tables are changed.
+_LOCK: Final = int.from_bytes(b"nostrtx0", "big")
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS nostrtx.migrations (
+    version integer PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+@attrs.frozen
+class Prepared:
+    """
+    What a store learns when it is opened.
+
+    Attributes:
+        version: Of its tables.
+        identity: Tells it from all other stores; the same for every node.
+        last_seq: The ``seq`` of the event stored last.
+    """
+
+    version: int
+    identity: str
+    last_seq: int
+
+
+def migrations() -> list[tuple[int, str]]:
+    """All changes there are, by number."""
+    found = [
+        (int(file.name.removesuffix(".sql")), file.read_text())
+        for file in files(__package__).joinpath("schema").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return sorted(found)
+
+
+def prepare_store(parameters: Mapping[str, Any]) -> Prepared:
+    """
+    Bring the tables up to date.
+
+    Args:
+        parameters: How to connect.
+
+    Raises:
+        StoreUnusable: There is no server, or it cannot hold the store.
+    """
+    try:
+        with psycopg.connect(**parameters) as connection:
+            return _prepare(connection)
+    except psycopg.Error as error:
+        raise StoreUnusable(f"cannot open the store: {one_line(error)}") from None
+
+
+def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
+    if connection.info.server_version < _OLDEST * 10_000:
+        raise StoreUnusable(
+            f"the store needs PostgreSQL {_OLDEST} or newer; this is"
+            f" {connection.info.server_version // 10_000}"
+        )
+    encoding = _one(connection, b"SHOW server_encoding")
+    if encoding != "UTF8":
+        raise StoreUnusable(
+            f"the store's database must be encoded in UTF8; this is in {encoding}:"
+            " make it with ENCODING 'UTF8' TEMPLATE template0"
+        )
+    if _one(connection, b"SELECT pg_is_in_recovery()"):
+        raise StoreUnusable(
+            "the store's server is a replica, which cannot be written; name the one"
+            " that it follows"
+        )
+    connection.execute(b"SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    there = _one(connection, b"SELECT to_regclass('nostrtx.migrations') IS NOT NULL")
+    current = 0
+    if there:
+        current = _one(connection, b"SELECT max(version) FROM nostrtx.migrations") or 0
+    known = migrations()
+    newest = known[-1][0]
+    if current > newest:
+        raise StoreUnusable(
+            f"a newer nostrtx made this store (version {current} of its tables; this"
+            f" one knows {newest}): run that one"
+        )
+    if not there:
+        connection.execute(b"CREATE SCHEMA IF NOT EXISTS nostrtx")
+        connection.execute(_TABLE.encode())
+    for version, statements in known:
+        if version > current:
+            connection.execute(statements.encode())
+            connection.execute(
+                b"INSERT INTO nostrtx.migrations (version) VALUES (%s)", (version,)
+            )
+    connection.execute(
+        b"DELETE FROM nostrtx.writers WHERE at < now() - interval '7 days'"
+    )
+    identity: UUID = _one(connection, b"SELECT identity FROM nostrtx.identity")
+    last_seq: int = _one(connection, b"SELECT last_seq FROM nostrtx.counters")
+    return Prepared(newest, str(identity), last_seq)
+
+
+def _one(connection: psycopg.Connection[Any], query: bytes) -> Any:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]

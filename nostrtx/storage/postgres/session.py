@@ -1,0 +1,223 @@
+# -*- test-case-name: tests.storage.test_postgres_session -*-
+"""
+One connection to PostgreSQL, as the threads of the shared store use it.
+
+Nothing is left in the session between transactions, so a pooler may stand in
+between: what is set is set in each transaction, and only there.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from nostrtx.interfaces import StoreError, StoreUnusable
+from nostrtx.storage.postgres.columns import register_columns
+from nostrtx.storage.postgres.exchange import Ask, Exchange, Rows
+
+#: What a server that cannot be reached is called; fit for a client's eyes.
+UNREACHABLE: Final = "the event store cannot be reached"
+
+#: How connections behave unless the URL says something else. What does not answer
+#: for half a minute is taken for dead.
+_DEFAULTS: Final = {
+    "application_name": "nostrtx",
+    "connect_timeout": "3",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+    "client_encoding": "utf8",
+}
+
+#: The planner is told what it cannot know: that lists are short, and time matters.
+_PLANNING: Final = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+
+_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_FLOOR: Final = "(SELECT last_seq FROM nostrtx.counters)"
+
+#: How long a transaction may stand still because its process does.
+_IDLE_SECONDS: Final = 10
+
+
+class TookTooLong(StoreError):
+    """A query has used up its time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the query took too long; name ids, authors, kinds or tags, or a"
+            " shorter time"
+        )
+
+
+def connection_parameters(url: str) -> dict[str, Any]:
+    """
+    How to connect to what ``url`` names.
+
+    Raises:
+        StoreUnusable: It is no such URL; the text does not repeat it, for it may
+            hold a password.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise StoreUnusable(
+            "the store's URL is not understood: it must be like"
+            " postgresql://user@host/database"
+        ) from None
+    return {**_DEFAULTS, **given}
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class Session:
+    """
+    A connection, for one thread at a time.
+
+    Args:
+        connection: The connection, in autocommit mode.
+        is_pooled: Whether there is a pooler between here and PostgreSQL.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], is_pooled: bool) -> None:
+        self._connection = connection
+        self._exchange = Exchange(connection, not is_pooled)
+        self.is_pooled = is_pooled
+
+    @classmethod
+    def connect(cls, parameters: Mapping[str, Any]) -> Session:
+        """
+        A new connection.
+
+        Raises:
+            psycopg.Error: There is none.
+        """
+        connection = psycopg.connect(**parameters, autocommit=True)
+        try:
+            register_columns(connection)
+            [(backend,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
+            # A pooler invents the number by which it knows a connection; and behind
+            # it a prepared statement may be gone with the next transaction.
+            return cls(connection, backend != connection.info.backend_pid)
+        except BaseException:
+            connection.close()
+            raise
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return bool(self._connection.closed)
+
+    def ask(self, *asks: Ask) -> list[Rows]:
+        """
+        Have statements executed in order, in one round trip; the rows of each.
+
+        Raises:
+            psycopg.Error: One failed, and those after it were not executed.
+        """
+        return self._exchange.ask(asks)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Undo whatever transaction is left when this is left."""
+        try:
+            yield
+        finally:
+            status = self._connection.info.transaction_status
+            if status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+                try:
+                    self._connection.rollback()
+                except psycopg.Error:
+                    self._connection.close()
+
+    def cancel(self) -> None:
+        """Have the server give up what it is doing; from any thread."""
+        try:
+            self._connection.cancel_safe(timeout=2)
+        except psycopg.Error:
+            pass
+
+    def abort(self) -> None:
+        """End the connection, whatever waits for it; from any thread."""
+        try:
+            with socket.fromfd(
+                self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
+            ) as sock:
+                sock.shutdown(socket.SHUT_RDWR)
+        except (OSError, psycopg.Error):
+            pass
+
+    def close(self) -> None:
+        """End the connection; harmless if it has ended."""
+        self._connection.close()
+
+
+def begin_reading(seconds: float) -> tuple[Ask, Ask]:
+    """
+    Begin to read from one snapshot; the second one gives the last ``seq`` in it.
+
+    Args:
+        seconds: How long one statement may take; infinite for any time.
+    """
+    milliseconds = str(max(1, round(seconds * 1000))) if isfinite(seconds) else "0"
+    settings = {**_PLANNING, "statement_timeout": milliseconds}
+    values = {f"v{at}": value for at, value in enumerate(settings.values())}
+    return (_READING, {}), (_settings_statement(tuple(settings)), values)
+
+
+def last_seq_in(rows: Rows) -> int:
+    """What the second statement of :func:`begin_reading` gave."""
+    last_seq: int = rows[0][0]
+    return last_seq
+
+
+def begin_writing(seconds: float) -> tuple[Ask, ...]:
+    """
+    Begin to write; nobody else does until this ends. The last one gives ``last_seq``.
+
+    Args:
+        seconds: How long to wait for others that write.
+    """
+    settings = {
+        **_PLANNING,
+        "lock_timeout": str(round(seconds * 1000)),
+        "statement_timeout": str(round(3000 * seconds)),
+        "idle_in_transaction_session_timeout": str(_IDLE_SECONDS * 1000),
+    }
+    names = [f"set_config('{name}', '{v}', true)" for name, v in settings.items()]
+    # Whoever reads a larger number must find all that has a smaller one.
+    lock = "SELECT last_seq FROM nostrtx.counters FOR UPDATE"
+    return (
+        ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", {}),
+        (f"SELECT {', '.join(names)}, {_DURABLE}", {}),
+        (lock, {}),
+    )
+
+
+#: A commit is durable when it is answered, whatever the server's default is.
+_DURABLE: Final = (
+    "set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit')"
+    " IN ('off', 'local') THEN 'on' ELSE current_setting('synchronous_commit') END,"
+    " true)"
+)
+
+
+def _settings_statement(names: Sequence[str]) -> str:
+    parts = [f"set_config('{name}', %(v{at})s, true)" for at, name in enumerate(names)]
+    return f"SELECT {_FLOOR}, {', '.join(parts)}"

@@ -1,0 +1,91 @@
+# -*- test-case-name: tests.storage.test_postgres -*-
+"""
+One consistent view of the shared store, for reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import sleep
+from typing import Any, Final, TypeVar
+
+from nostrtx.storage.postgres.conditions import Asking
+from nostrtx.storage.postgres.exchange import Ask, Rows
+from nostrtx.storage.postgres.session import Session, begin_reading, last_seq_in
+
+_T = TypeVar("_T")
+
+#: How long to wait for a replica that is a little behind, in seconds, again and again.
+_WAITS: Final = (0.001, 0.002, 0.004, 0.008)
+
+_COMMIT: Final[Ask] = ("COMMIT", {})
+_ROLLBACK: Final[Ask] = ("ROLLBACK", {})
+
+
+class Lagging(Exception):
+    """A replica has not got yet what this process has heard of."""
+
+
+class Snapshot:
+    """
+    A view of the store, made with the first thing that is asked.
+
+    Args:
+        session: The connection.
+        seconds: How long a statement may take.
+        least: The ``seq`` that must be in it at least.
+
+    Attributes:
+        floor: The ``seq`` of the last event in it.
+    """
+
+    def __init__(self, session: Session, seconds: float, least: int) -> None:
+        self._session = session
+        self._begin = begin_reading(seconds)
+        self._least = least
+        self._is_begun = False
+        self.floor = 0
+
+    def ask(self, *asks: Ask) -> list[Rows]:
+        """
+        The rows of each statement.
+
+        Raises:
+            psycopg.Error: One failed.
+            Lagging: What must be in the view is not.
+        """
+        if self._is_begun:
+            return self._session.ask(*asks)
+        for wait in (*_WAITS, None):
+            _, floor, *rows = self._session.ask(*self._begin, *asks)
+            self.floor = last_seq_in(floor)
+            if self.floor >= self._least:
+                self._is_begun = True
+                return rows
+            self._session.ask(_ROLLBACK)
+            if wait is not None:
+                sleep(wait)
+        raise Lagging
+
+    def run(self, askings: Sequence[Asking[_T]]) -> list[_T]:
+        """What comes of each; what they ask is asked together."""
+        results: dict[int, _T] = {}
+        waiting: dict[int, Ask] = {}
+
+        def go_on(at: int, rows: Any) -> None:
+            try:
+                waiting[at] = askings[at].send(rows)
+            except StopIteration as end:
+                results[at] = end.value
+
+        for at in range(len(askings)):
+            go_on(at, None)
+        while waiting:
+            asked, waiting = waiting, {}
+            for at, rows in zip(asked, self.ask(*asked.values()), strict=True):
+                go_on(at, rows)
+        return [results[at] for at in range(len(askings))]
+
+    def finish(self, *asks: Ask) -> list[Rows]:
+        """The rows of the last statements; the view is given up then."""
+        return self.ask(*asks, _COMMIT)[:-1]

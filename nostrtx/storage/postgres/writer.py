@@ -1,0 +1,272 @@
+# -*- test-case-name: tests.storage.test_postgres -*-
+"""
+Saving and removing events, one transaction for each batch.
+
+A transaction begins with the lock on the counter, so it is alone, and its events get
+their ``seq`` in the order of commits: whoever sees one sees all that have a smaller
+one. Two round trips do: one for the lock and all that the rules need to know, one for
+all that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+import psycopg
+from twisted.logger import Logger
+
+from nostrtx.interfaces import SaveResult, StoreError
+from nostrtx.nostr.deletion import NOBODY
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.kinds import GIFT_WRAP, REQUEST_TO_VANISH
+from nostrtx.nostr.vanish import is_vanish_request
+from nostrtx.storage.postgres.changes import changes_of, marking, removing
+from nostrtx.storage.postgres.columns import Uuid, byteas, uuids
+from nostrtx.storage.postgres.exchange import Ask
+from nostrtx.storage.postgres.keys import (
+    LATEST,
+    created_at_of,
+    end_of_places,
+    tag_key,
+)
+from nostrtx.storage.postgres.link import Link
+from nostrtx.storage.postgres.rules import Batch, Held, Marks, named_by
+from nostrtx.storage.postgres.session import UNREACHABLE, Session, begin_writing
+
+_T = TypeVar("_T")
+
+#: How many events vanish in one transaction.
+_VANISH: Final = 2000
+
+#: How many expired events are removed in one transaction.
+_SWEEP: Final = 1000
+
+#: How long to wait for others that write, in seconds.
+_LOCK_SECONDS: Final = 10.0
+
+#: How often to try again what was lost with its connection.
+_TRIES: Final = 3
+
+_COMMIT: Final[Ask] = ("COMMIT", {})
+_ROLLBACK: Final[Ask] = ("ROLLBACK", {})
+
+_COLUMNS: Final = (
+    "e.seq, e.id, e.pubkey, e.kind, e.place, e.address,"
+    f" CASE WHEN e.kind = {GIFT_WRAP}"
+    " THEN (SELECT b.raw FROM nostrtx.bodies b WHERE b.seq = e.seq) END"
+)
+
+_HELD: Final = (
+    f"SELECT {_COLUMNS} FROM nostrtx.events e WHERE e.id = ANY(%(ids)s)"
+    f" UNION ALL SELECT {_COLUMNS} FROM nostrtx.events e"
+    " WHERE e.address = ANY(%(addresses)s) AND e.address IS NOT NULL"
+    " AND NOT e.id = ANY(%(ids)s)"
+)
+
+_VANISHING: Final = (
+    f"SELECT {_COLUMNS} FROM nostrtx.events e WHERE e.pubkey = %(author)s"
+    f" AND e.kind <> {REQUEST_TO_VANISH} AND e.place < %(end)s"
+    f" UNION ALL SELECT {_COLUMNS} FROM nostrtx.events e WHERE e.seq IN"
+    f" (SELECT t.seq FROM nostrtx.tags t WHERE t.tag = %(tag)s"
+    f" AND t.kind = {GIFT_WRAP} AND t.place < %(end)s)"
+    " AND e.pubkey <> %(author)s LIMIT %(most)s"
+)
+
+_MARKS: Final = (
+    "SELECT id, deleter FROM nostrtx.deleted_ids WHERE id = ANY(%(ids)s)",
+    "SELECT address, until FROM nostrtx.deleted_addresses"
+    " WHERE address = ANY(%(addresses)s)",
+    "SELECT pubkey, until FROM nostrtx.vanished WHERE pubkey = ANY(%(authors)s)",
+)
+
+
+class EventWriter:
+    """
+    What one process writes; for one thread.
+
+    Args:
+        link: The way to the server.
+        obeys: Says which requests to vanish are for this relay.
+    """
+
+    _log = Logger()
+
+    def __init__(self, link: Link, obeys: Callable[[Event], bool]) -> None:
+        self._link = link
+        self._obeys = obeys
+        self._name = uuid4().bytes
+        self._batch = 0
+
+    def save(self, events: Sequence[Event]) -> tuple[list[SaveResult], int]:
+        """
+        Save events by the rules.
+
+        Returns:
+            What became of each, and the last ``seq`` in the store.
+
+        Raises:
+            StoreError: Nothing was saved, or it could not be found out.
+        """
+        named = named_by(events)
+        requests = [e for e in events if is_vanish_request(e) and self._obeys(e)]
+        for request in requests:
+            while self._transact(partial(self._vanish_ahead, request=request)):
+                pass
+        ids, addresses = byteas(list(named["ids"])), uuids(list(named["addresses"]))
+        asks: list[Ask] = [
+            (_HELD, {"ids": ids, "addresses": addresses}),
+            (_MARKS[0], {"ids": byteas(list(named["marked_ids"]))}),
+            (_MARKS[1], {"addresses": addresses}),
+            (_MARKS[2], {"authors": byteas(list(named["authors"]))}),
+            *[(_VANISHING, _vanishing(one, _VANISH + 1)) for one in requests],
+        ]
+        return self._transact(lambda session: self._save(session, events, asks))
+
+    def _save(
+        self, session: Session, events: Sequence[Event], asks: Sequence[Ask]
+    ) -> tuple[Sequence[Ask], tuple[list[SaveResult], int]]:
+        *_, counter, held, ids, addresses, vanished = session.ask(
+            *begin_writing(_LOCK_SECONDS), *asks[:4]
+        )
+        taken = session.ask(*asks[4:]) if asks[4:] else []
+        there = {row[0]: _held(row) for rows in (held, *taken) for row in rows}
+        marks = Marks(
+            {(id_, deleter) for id_, deleter in ids},
+            dict(addresses),
+            dict(vanished),
+        )
+        batch = Batch(counter[0][0], there.values(), marks, self._obeys)
+        results = [batch.save(event) for event in events]
+        return changes_of(batch), (results, batch.last_seq)
+
+    def _vanish_ahead(
+        self, session: Session, request: Event
+    ) -> tuple[Sequence[Ask], bool]:
+        """Begin to remove what goes with a request, if it is very much."""
+        rows = session.ask(
+            *begin_writing(_LOCK_SECONDS),
+            (_VANISHING, _vanishing(request, _VANISH + 1)),
+        )[-1]
+        if len(rows) <= _VANISH:
+            return (), False
+        marks = Marks(vanished={request.pubkey: request.created_at})
+        return (*marking(marks), *removing([row[0] for row in rows])), True
+
+    def remove_for_good(self, ids: Sequence[bytes]) -> int:
+        """Remove events, and keep them from coming back; how many were here."""
+
+        def work(session: Session) -> tuple[Sequence[Ask], int]:
+            rows = session.ask(
+                *begin_writing(_LOCK_SECONDS),
+                (
+                    "SELECT seq FROM nostrtx.events WHERE id = ANY(%(ids)s)",
+                    {"ids": byteas(ids)},
+                ),
+            )[-1]
+            marks = Marks({(id_, NOBODY) for id_ in ids})
+            return (*marking(marks), *removing([seq for (seq,) in rows])), len(rows)
+
+        return self._transact(work)
+
+    def remove_expired(self, now: float) -> int:
+        """Remove some of the events that have expired by ``now``; how many."""
+        by = min(max(int(now), -1), LATEST)
+        expired: Ask = (
+            "SELECT seq FROM nostrtx.events WHERE expires_at <= %(now)s"
+            f" LIMIT {_SWEEP}",
+            {"now": by},
+        )
+
+        def work(session: Session) -> tuple[Sequence[Ask], int]:
+            # Mostly there are none, and nobody need wait for that.
+            [rows] = session.ask(expired)
+            if not rows:
+                return (), 0
+            rows = session.ask(*begin_writing(_LOCK_SECONDS), expired)[-1]
+            return removing([seq for (seq,) in rows]), len(rows)
+
+        return self._transact(work)
+
+    def _transact(self, work: Callable[[Session], tuple[Sequence[Ask], _T]]) -> _T:
+        """
+        Do ``work``, which begins a transaction and says what to change, and commit.
+
+        If the connection breaks it is done again, unless it turns out to be done.
+        """
+        for _ in range(_TRIES):
+            session = self._link.session()
+            committing = False
+            try:
+                with session.transaction():
+                    asks, result = work(session)
+                    if not asks:
+                        return result
+                    self._batch += 1
+                    committing = True
+                    session.ask(*asks, self._signature(), _COMMIT)
+                    return result
+            except psycopg.Error as error:
+                if not session.is_broken:
+                    raise
+                self._log.error("Lost the connection: {reason}", reason=error)
+                self._link.drop()
+                if committing and self._is_committed():
+                    return result
+        raise StoreError(UNREACHABLE)
+
+    def _signature(self) -> Ask:
+        """Note in the transaction which one of this process it is."""
+        return (
+            "INSERT INTO nostrtx.writers AS w (writer, batch)"
+            " VALUES (%(writer)s, %(batch)s) ON CONFLICT (writer)"
+            " DO UPDATE SET batch = excluded.batch, at = excluded.at",
+            {"writer": Uuid(self._name), "batch": self._batch},
+        )
+
+    def _is_committed(self) -> bool:
+        """
+        Whether the last transaction was committed, though nobody said so.
+
+        Raises:
+            StoreError: That cannot be found out.
+        """
+        for _ in range(_TRIES):
+            session = self._link.session()
+            try:
+                with session.transaction():
+                    # Once the lock is had, what held it is over, this way or that.
+                    *_, rows, _ = session.ask(
+                        *begin_writing(_LOCK_SECONDS),
+                        (
+                            "SELECT batch FROM nostrtx.writers"
+                            " WHERE writer = %(writer)s",
+                            {"writer": Uuid(self._name)},
+                        ),
+                        _ROLLBACK,
+                    )
+                return bool(rows) and rows[0][0] == self._batch
+            except psycopg.Error as error:
+                if not session.is_broken:
+                    raise
+                self._log.error("Lost the connection: {reason}", reason=error)
+                self._link.drop()
+        raise StoreError(UNREACHABLE)
+
+
+def _vanishing(request: Event, most: int) -> dict[str, Any]:
+    end = end_of_places(request.created_at)
+    assert end is not None
+    return {
+        "author": request.pubkey,
+        "end": Uuid(end),
+        "tag": Uuid(tag_key("p", request.pubkey.hex())),
+        "most": most,
+    }
+
+
+def _held(row: tuple[Any, ...]) -> Held:
+    seq, id_, pubkey, kind, place, address, raw = row
+    return Held(seq, id_, pubkey, kind, created_at_of(place), address, raw)

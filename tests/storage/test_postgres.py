@@ -1,0 +1,80 @@
+"""Tests for :mod:`nostrtx.storage.postgres.store`."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyClass
+
+from nostrtx.interfaces import IEventStore
+from nostrtx.nostr.filters import Filter
+from nostrtx.storage.postgres.store import PostgresEventStore
+from tests.live.postgres_server import shared_server
+from tests.live.postgres_stores import empty_database, give_back, postgres_store
+from tests.storage.events import NOW, make_event
+from tests.storage.store_case import obeys
+from tests.storage.store_tests import EventStoreTests
+from tests.storage.waiting_reactor import WaitingReactor
+
+_T = TypeVar("_T")
+
+
+class PostgresEventStoreTests(EventStoreTests, SynchronousTestCase):
+    """Tests for :class:`nostrtx.storage.postgres.store.PostgresEventStore`."""
+
+    def setUp(self) -> None:
+        """Begin with an empty store in a database of its own."""
+        self.reactor = WaitingReactor()
+        super().setUp()
+
+    def make_store(self) -> IEventStore:
+        """A store in a new database, which is emptied after the test."""
+        name = empty_database()
+        self.addCleanup(give_back, name)
+        self.url = shared_server().url(name, by_socket=True)
+        return self.open_store(self.url)
+
+    def open_store(self, url: str) -> PostgresEventStore:
+        """The store at ``url``, closed after the test."""
+        store = postgres_store(url, self.reactor, obeys)
+        store.open()
+        self.addCleanup(self._close, store)
+        return store
+
+    def result_of(self, deferred: Deferred[_T]) -> _T:
+        """Wait for the store's threads."""
+        return self.reactor.result_of(deferred)
+
+    def _close(self, store: IEventStore) -> None:
+        self.result_of(store.close())
+
+    def test_class(self) -> None:
+        """The class provides all that a store is asked for."""
+        self.assertTrue(verifyClass(IEventStore, PostgresEventStore))
+
+    def test_floor(self) -> None:
+        """The floor is the last ``seq`` in the snapshot, known with the first page."""
+        for _ in range(3):
+            query = self.store.query([Filter(ids=(bytes(32),))], NOW)
+            self.assertIsNone(query.floor)
+            self.pages(query)
+            self.assertEqual(query.floor, self.store.last_seq())
+            self.save(make_event(content=str(self.store.last_seq())))
+        query = self.store.query([], NOW)
+        self.pages(query)
+        self.assertEqual(query.floor, self.store.last_seq())
+
+    def test_nothing_beyond_the_floor(self) -> None:
+        """What is stored after the first page was asked for is not in the answer."""
+        notes = self.notes(20)
+        filters = [Filter(kinds=(1,)), Filter(authors=(notes[0].pubkey,), limit=15)]
+        running = self.store.query(filters, NOW)
+        given = list(self.next_page(running, 2000).events)
+        floor = running.floor
+        self.save(*(make_event(created_at=NOW - n, content="late") for n in range(20)))
+        given += [raw for page in self.pages(running, 2000) for raw in page.events]
+        self.assertEqual(given, [note.raw for note in notes])
+        self.assertEqual(running.floor, floor)
+        self.assertEqual(len(self.answer(*filters)), 40)
