@@ -31,15 +31,20 @@ def empty_database() -> str:
 
     Give it back with :func:`give_back` when nobody is connected to it any more.
     """
+    if _free:
+        return _free.pop()
     server = shared_server()
-    return _free.pop() if _free else server.make_database(empty_template(server))
+    name = server.make_database(empty_template(server))
+    server.execute("UPDATE nostrtx.identity SET identity = gen_random_uuid()", name)
+    return name
 
 
 def give_back(name: str) -> None:
     """Empty a database for the next one who needs it: quicker than a new one."""
-    tables = ("events", "bodies", "tags", "deleted_ids", "deleted_addresses")
-    statements = [f"DELETE FROM nostrtx.{table}" for table in (*tables, "vanished")]
-    statements.append("UPDATE nostrtx.counters SET last_seq = 0")
+    tables = ["events", "bodies", "tags", "deleted_ids", "deleted_addresses"]
+    tables += ["vanished", "bans"]
+    statements = [f"DELETE FROM nostrtx.{table}" for table in tables]
+    statements.append("UPDATE nostrtx.counters SET last_seq = 0, last_ban = 0")
     shared_server().execute("; ".join(statements), name)
     _free.append(name)
 

@@ -8,7 +8,7 @@ writes, one reads the log, one waits to be alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from nostrtx.config import StoreSettings
 from nostrtx.interfaces import (
+    BanChange,
     IEventStore,
     IScreen,
     IStoredCount,
@@ -25,12 +26,14 @@ from nostrtx.interfaces import (
     SaveResult,
     StoreError,
 )
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import names_all_relays
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.postgres.alone import AloneLock
+from nostrtx.storage.postgres.bans import ban_changes
 from nostrtx.storage.postgres.counting import PostgresStoredCount
 from nostrtx.storage.postgres.exchange import Ask
 from nostrtx.storage.postgres.link import Link
@@ -129,14 +132,12 @@ class PostgresEventStore:
             jobs.start()
         self._is_open = True
 
-    def identity(self) -> str:
-        """Tells this store from all others; the same for every node."""
-        return self._known().identity
-
-    @property
-    def schema_version(self) -> int:
-        """The version of its tables."""
-        return self._known().version
+    def facts(self) -> Mapping[str, str]:
+        """Which database it is, and the version of its tables."""
+        prepared = self._prepared
+        if prepared is None:
+            raise StoreError("the event store was never open")
+        return {"store": prepared.identity, "layout": str(prepared.version)}
 
     def close(self) -> Deferred[None]:
         """Finish what was handed over, then close."""
@@ -209,6 +210,21 @@ class PostgresEventStore:
         """Remove some of the events that have expired by ``now``."""
         return self._write(lambda: self._event_writer.remove_expired(now))
 
+    def put_bans(self, bans: Sequence[Ban]) -> Deferred[None]:
+        """Put bans in force, and remove what is banned."""
+        return self._write(lambda: self._event_writer.put_bans(bans))
+
+    def lift_bans(self, bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:
+        """Lift bans."""
+        return self._write(lambda: self._event_writer.lift_bans(bans))
+
+    def ban_changes(self, after: int, most: int) -> Deferred[Sequence[BanChange]]:
+        """The next changes of bans."""
+        self._check_open()
+        return self._log_reader.do(
+            lambda session, seconds: ban_changes(session, after, most), is_slow=True
+        )
+
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last, as far as this process knows."""
         return self._last_heard
@@ -248,11 +264,6 @@ class PostgresEventStore:
     def _write(self, work: Callable[[], _T]) -> Deferred[_T]:
         self._check_open()
         return self._writer.do(lambda session, seconds: work(), is_slow=True)
-
-    def _known(self) -> Prepared:
-        if self._prepared is None:
-            raise StoreError("the event store was never open")
-        return self._prepared
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -19,10 +19,12 @@ import psycopg
 from twisted.logger import Logger
 
 from nostrtx.interfaces import SaveResult, StoreError
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import NOBODY
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.kinds import GIFT_WRAP, REQUEST_TO_VANISH
 from nostrtx.nostr.vanish import is_vanish_request
+from nostrtx.storage.postgres.bans import lift_bans, put_bans
 from nostrtx.storage.postgres.changes import changes_of, marking, removing
 from nostrtx.storage.postgres.columns import Uuid, byteas, uuids
 from nostrtx.storage.postgres.exchange import Ask
@@ -189,6 +191,16 @@ class EventWriter:
             return removing([seq for (seq,) in rows]), len(rows)
 
         return self._transact(work)
+
+    def put_bans(self, bans: Sequence[Ban]) -> None:
+        """Put bans in force; a banned event goes, and does not come back."""
+        begin = begin_writing(_LOCK_SECONDS)
+        self._transact(lambda session: put_bans(session, begin, bans))
+
+    def lift_bans(self, named: Sequence[tuple[BanKind, str]]) -> int:
+        """Lift bans; how many there were."""
+        begin = begin_writing(_LOCK_SECONDS)
+        return self._transact(lambda session: lift_bans(session, begin, named))
 
     def _transact(self, work: Callable[[Session], tuple[Sequence[Ask], _T]]) -> _T:
         """
