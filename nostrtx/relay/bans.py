@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from nostrtx.interfaces import BanChange, IBroadcaster, IEventStore, StoreError
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
+from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.tasks import BackgroundTasks
 
 #: The topic of the bus: that bans have changed. What has, is in the store.
@@ -95,7 +96,7 @@ class Bans:
         self._followers: list[tuple[BanKind, Follower]] = []
         self._number = 0
         self._reading = DeferredLock()
-        self._fails = False
+        self._complaint = Complaint(self._log, "Reading the bans")
         self._runs = False
         self._tasks = BackgroundTasks()
         broadcaster.listen(TOPIC, lambda sender, message: self.read())
@@ -165,13 +166,9 @@ class Bans:
         try:
             await self._catch_up()
         except StoreError as error:
-            if not self._fails:
-                self._fails = True
-                self._log.error("The bans cannot be read: {reason}.", reason=error)
+            self._complaint.fails(error)
         else:
-            if self._fails:
-                self._fails = False
-                self._log.info("The bans can be read again.")
+            self._complaint.works()
 
     async def _catch_up(self) -> None:
         """

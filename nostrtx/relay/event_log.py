@@ -23,6 +23,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces import IBroadcaster, IEventStore, ITurns, LogPart, StoreError
 from nostrtx.nostr.event import Event, stored_event
+from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.log_news import (
     PASSED,
     REMOVED,
@@ -97,7 +98,7 @@ class EventLog:
         self._is_reading = False
         self._later: IDelayedCall | None = None
         self._readers: list[Deferred[None]] = []
-        self._fails = False
+        self._complaint = Complaint(self._log, "Reading the log")
         self._tasks = BackgroundTasks()
         broadcaster.listen(STORED, self._heard_stored)
         broadcaster.listen(PASSED, self._heard_passed)
@@ -314,9 +315,7 @@ class EventLog:
 
     def _take(self, part: LogPart, readers: list[Deferred[None]]) -> None:
         """Deliver a part of the log, and what waited for it."""
-        if self._fails:
-            self._fails = False
-            self._log.info("The log can be read again.")
+        self._complaint.works()
         now = self._clock.seconds()
         for seq, raw in part.events:
             if seq <= self._upto:
@@ -347,9 +346,7 @@ class EventLog:
             self._waiting_bytes -= len(self._waiting.pop(seq).raw)
 
     def _not_read(self, error: StoreError, readers: list[Deferred[None]]) -> None:
-        if not self._fails:
-            self._fails = True
-            self._log.error("The log cannot be read: {reason}.", reason=error)
+        self._complaint.fails(error)
         for reader in readers:
             if not reader.called:
                 reader.errback(error)

@@ -8,7 +8,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 
@@ -33,6 +34,7 @@ class ExpirySweep:
         self._store = store
         self._clock = clock
         self._statistics = statistics
+        self._complaint = Complaint(self._log, "Removing expired events")
         self._tasks = BackgroundTasks()
 
     def start(self, interval_seconds: float) -> None:
@@ -47,8 +49,11 @@ class ExpirySweep:
         while True:
             try:
                 await self._sweep()
+                self._complaint.works()
             except CancelledError:
                 raise
+            except StoreError as error:
+                self._complaint.fails(error)
             except Exception:
                 self._log.failure("Removing expired events failed.")
             await deferLater(self._clock, interval_seconds)

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from twisted.logger import Logger
 
 from nostrtx.interfaces import IEventStore, ITurns, SaveResult, StoreError
+from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.signature_checks import HasEvent
 from nostrtx.relay.tasks import BackgroundTasks
 
@@ -49,6 +50,7 @@ class WriteBatches(Generic[_T]):
         self._failed = failed
         self._unsaved: list[_T] = []
         self._saving = False
+        self._complaint = Complaint(self._log, "Saving events")
         self._tasks = BackgroundTasks()
         turns.at_end(self._end_of_turn)
 
@@ -71,7 +73,7 @@ class WriteBatches(Generic[_T]):
         try:
             results = await self._store.save_events([item.event for item in batch])
         except StoreError as error:
-            self._log.error("Saving failed: {reason}.", reason=error)
+            self._complaint.fails(error)
             self._next()
             self._failed(batch, str(error))
         except Exception:
@@ -79,6 +81,7 @@ class WriteBatches(Generic[_T]):
             self._next()
             self._failed(batch, "internal error")
         else:
+            self._complaint.works()
             self._next()
             self._saved(batch, results)
 

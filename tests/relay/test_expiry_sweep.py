@@ -68,10 +68,19 @@ class ExpirySweepTests(SynchronousTestCase):
         self.sweep.stop()
 
     def test_survives_failure(self) -> None:
-        """A failing store is logged, and asked again at the next interval."""
+        """A failing store is asked again at the next interval."""
         self.store.answers = [fail(StoreError("disk full")), succeed(2)]
         self.sweep.start(5)
-        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
+        self.assertEqual(self.statistics.events_expired, 0)
+        self.clock.advance(5)
+        self.assertEqual(self.statistics.events_expired, 2)
+        self.sweep.stop()
+
+    def test_survives_defect(self) -> None:
+        """So is one that raises what it should not, which is logged in full."""
+        self.store.answers = [fail(ZeroDivisionError()), succeed(2)]
+        self.sweep.start(5)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.clock.advance(5)
         self.assertEqual(self.statistics.events_expired, 2)
         self.sweep.stop()
