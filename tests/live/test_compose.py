@@ -1,20 +1,19 @@
-"""
-The cluster of deploy/compose, as far as it goes without containers.
-
-The nodes share an LMDB store in place of PostgreSQL, so one machine is all it takes.
-"""
+"""The cluster of deploy/compose, as far as it goes without containers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
+from nostrtx.config_file import load_settings
 from tests.deployment import prepared
 from tests.live.authors import Author
 from tests.live.client import LiveClient
 from tests.live.haproxy import HAPROXY_MISSING, HAProxy
 from tests.live.live_case import LiveTestCase
+from tests.live.postgres_server import shared_server
 from tests.live.redis_server import REDIS_MISSING, RedisServer
 from tests.live.relay_process import PROXIED, RelayProcess
 
@@ -25,21 +24,26 @@ class ComposeTests(LiveTestCase):
     """Three nodes with the settings, secrets and Redis user of deploy/compose."""
 
     redis: RedisServer | None = None
+    database = ""
 
     def setUp(self) -> None:
-        """Have Redis end behind the nodes."""
-        self.addCleanup(self._end_redis)
+        """Have what they share end behind the nodes."""
+        self.addCleanup(self._end_shared)
         super().setUp()
 
-    async def _end_redis(self) -> None:
+    async def _end_shared(self) -> None:
         if self.redis is not None:
             await self.redis.stop()
+        if self.database:
+            await deferToThread(shared_server().drop_database, self.database)
 
     async def start_all(self) -> None:
         """Start everything but the containers."""
         missing = HAPROXY_MISSING or REDIS_MISSING
         if missing:
             raise SkipTest(missing)
+        server = await deferToThread(shared_server)
+        self.database = await deferToThread(server.make_database)
         self.compose = prepared(self.directory)
         users = (self.compose / "secrets" / "redis.acl").read_text()
         self.redis = await RedisServer.start(self.directory / "redis", users)
@@ -52,7 +56,9 @@ class ComposeTests(LiveTestCase):
         assert self.redis is not None
         secrets = self.compose / "secrets"
         text = (secrets / "relay.toml").read_text()
+        store = load_settings(str(secrets / "relay.toml")).store.url
         for old, new in (
+            (store, shared_server().url(self.database)),
             ("@redis:6379", f"@127.0.0.1:{self.redis.port}"),
             ("/run/secrets/", f"{secrets}/"),
             ("[cluster]\n", f'[cluster]\nnode = "{name}"\n'),
@@ -63,7 +69,6 @@ class ComposeTests(LiveTestCase):
         directory.mkdir()
         (directory / "settings.toml").write_text(text)
         arguments = ["nostr-relay", "--config", "settings.toml", "--listen", PROXIED]
-        arguments += ["--store", f"lmdb:{self.directory / 'store'}"]
         return self.ends(await RelayProcess.spawn(directory, arguments))
 
     async def heard(self, client: LiveClient, count: int) -> list[str]:
