@@ -107,6 +107,7 @@ tools:
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=' nginx-light'; \
 	[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || \
 		missing+=' libnginx-mod-stream'; \
+	command -v openssl >/dev/null || missing+=' openssl'; \
 	command -v systemd-analyze >/dev/null || missing+=' systemd'; \
 	command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
 		missing+=' pgbouncer'; \

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import yaml
+from twisted.trial.unittest import SkipTest
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -40,7 +41,14 @@ def compose() -> Any:
 
 
 def prepared(directory: Path, host: str = "relay.example.com") -> Path:
-    """A copy of deploy/compose that is ready to be started; made in ``directory``."""
+    """
+    A copy of deploy/compose that is ready to be started; made in ``directory``.
+
+    Raises:
+        SkipTest: There is no OpenSSL to make a certificate.
+    """
+    if shutil.which("openssl") is None:
+        raise SkipTest("openssl is not installed")
     copy = directory / "compose"
     if not copy.exists():
         shutil.copytree(COMPOSE, copy, ignore=shutil.ignore_patterns("secrets", ".env"))

@@ -6,8 +6,8 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from signal import SIGUSR2
 from typing import Final
 
 from tests.live.proxy_process import (
@@ -27,6 +27,8 @@ HAPROXY_MISSING: Final = None if _PROGRAM else "haproxy is not installed"
 DEPLOYED: Final = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 
 _LOADED: Final = "Loading success"
+_MASTER: Final = "master.sock"
+_TIMES: Final = 20
 _SERVERS: Final = re.compile(r"(?m)^    server .*\n")
 
 
@@ -75,8 +77,9 @@ class HAProxy(ProxyProcess):
         make_certificate(proxy.certificate, proxy.certificate)
         proxy.write(nodes, changes)
         try:
-            await proxy.run([_PROGRAM, "-W", "-db", "-f", str(proxy._file)])
-            await proxy.says(_LOADED)
+            master = str(proxy.directory / _MASTER)
+            file = str(proxy._file)
+            await proxy.run([_PROGRAM, "-W", "-db", "-S", master, "-f", file])
         except BaseException:
             await proxy.stop()
             raise
@@ -116,9 +119,17 @@ class HAProxy(ProxyProcess):
 
     async def reload(self) -> None:
         """Take the configuration anew; connections stay with the old process."""
+        await self.says(_LOADED)
         times = self.output.count(_LOADED)
-        self.signal(SIGUSR2)
-        await self.says(_LOADED, times + 1)
+        for _ in range(_TIMES):
+            # Not by signal, for early ones are lost. For a moment after its start the
+            # master does not listen, since it starts itself once more.
+            with suppress(OSError):
+                self._ask(_MASTER, "reload")
+            with suppress(TimeoutError):
+                await self.says(_LOADED, times + 1, seconds=1)
+                return
+        raise TimeoutError(self.output)
 
     def tell(self, command: str) -> str:
         """
@@ -127,9 +138,12 @@ class HAProxy(ProxyProcess):
         Returns:
             The answer.
         """
+        return self._ask("admin.sock", command)
+
+    def _ask(self, name: str, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
-            connection.connect(str(self.directory / "admin.sock"))
+            connection.connect(str(self.directory / name))
             connection.sendall(f"{command}\n".encode())
             answer = b""
             while part := connection.recv(65536):

@@ -120,14 +120,16 @@ class ProxyProcess:
         """Send a signal to the process."""
         os.kill(self.pid, signal)
 
-    async def says(self, text: str, times: int = 1) -> None:
+    async def says(
+        self, text: str, times: int = 1, seconds: float = _START_SECONDS
+    ) -> None:
         """
         Wait until it has written ``text`` so many times.
 
         Raises:
             TimeoutError: It does not.
         """
-        deadline = reactor.seconds() + _START_SECONDS
+        deadline = reactor.seconds() + seconds
         while self.output.count(text) < times:
             if reactor.seconds() > deadline:
                 raise TimeoutError(self.output)
