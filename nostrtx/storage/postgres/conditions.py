@@ -46,6 +46,13 @@ _MANY: Final = 2000
 _FEW: Final = 8
 
 
+#: Events must not have expired. What has is found without looking at all others.
+_ALIVE: Final = "(x.expires_at IS NULL OR x.expires_at > %(now)s)"
+EXPIRED: Final = (
+    "x.seq IN (SELECT d.seq FROM nostrtx.events d WHERE d.expires_at <= %(now)s)"
+)
+
+
 class Conditions:
     """
     One filter, which does not match nothing, and the plan by which it is answered.
@@ -104,17 +111,23 @@ class Conditions:
         """A column of what is in :attr:`key`."""
         return uuids(keys) if self.key == "tag" else byteas(keys)
 
-    def residue(self, values: dict[str, Any], with_authors: bool = False) -> str:
+    def residue(
+        self,
+        values: dict[str, Any],
+        with_authors: bool = False,
+        alive: str = _ALIVE,
+    ) -> str:
         """
         What is left to check of what the way leads to, but for its place.
 
         Args:
             values: Gets what stands for the placeholders.
             with_authors: Whether authors must be checked whatever the plan says.
+            alive: What is asked of the expiration.
         """
         asked, plan = self.asked, self.plan
         values["now"] = self._now
-        parts = ["(x.expires_at IS NULL OR x.expires_at > %(now)s)"]
+        parts = [alive]
         if plan.check_kinds and plan.kinds is not None:
             values["kinds_"] = int4s(plan.kinds)
             parts.append("x.kind = ANY(%(kinds_)s)")
@@ -138,8 +151,20 @@ class Conditions:
             )
         return " AND ".join(parts)
 
-    def within(self, values: dict[str, Any]) -> str:
-        """Everything that what matches must meet, whatever the order."""
+    @property
+    def is_exact(self) -> bool:
+        """Whether all that the way leads to matches, if it has not expired."""
+        plan = self.plan
+        return plan.is_exact and not plan.left_out and self.finds_once
+
+    def within(self, values: dict[str, Any], alive: str = _ALIVE) -> str:
+        """
+        Everything that what matches must meet, whatever the order.
+
+        Args:
+            values: Gets what stands for the placeholders.
+            alive: What is asked of the expiration.
+        """
         assert self.first is not None
         assert self.end is not None
         parts = []
@@ -156,7 +181,7 @@ class Conditions:
         if self.asked.until is not None:
             values["end"] = Uuid(self.end)
             parts.append("x.place < %(end)s")
-        parts.append(self.residue(values))
+        parts.append(self.residue(values, False, alive))
         return " AND ".join(parts)
 
 

@@ -20,12 +20,14 @@ from nostrtx.interfaces import Count, IScreen, IStoredCount
 from nostrtx.nostr.event import RAW_PUBKEY
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.conditions import (
+    EXPIRED,
     Asking,
     Conditions,
     conditions_for,
     hidden_kinds,
     hides_everything,
 )
+from nostrtx.storage.postgres.exchange import Ask
 from nostrtx.storage.postgres.newest import raws_of
 from nostrtx.storage.postgres.reads import Reads
 from nostrtx.storage.postgres.session import TookTooLong
@@ -165,7 +167,9 @@ def count_matches(
         conditions = yield from conditions_for(one, now, hidden or frozenset())
         if conditions.can_match:
             chosen.append(conditions)
-    if chosen:
+    if len(chosen) == 1 and chosen[0].is_exact and not with_authors and most is None:
+        [(number,)] = yield _counted(chosen[0])
+    elif chosen:
         statement, values = matching(chosen)
         if most is not None:
             statement = f"{statement} LIMIT {most}"
@@ -185,6 +189,15 @@ def count_matches(
             hexes = "".join(str(raw[RAW_PUBKEY], "ascii") for raw in raws)
             pubkeys += bytes.fromhex(hexes)
     return number, pubkeys
+
+
+def _counted(conditions: Conditions) -> Ask:
+    """A count that the index knows, but for what has expired."""
+    values: dict[str, Any] = {}
+    source = f"(SELECT count(*) FROM {conditions.table} x WHERE"
+    everything = conditions.within(values, "true")
+    expired = conditions.within(values, EXPIRED)
+    return f"SELECT {source} {everything}) - {source} {expired})", values
 
 
 def parted(
@@ -207,8 +220,14 @@ def parted(
     return filters, private
 
 
-def matching(chosen: Sequence[Conditions]) -> tuple[str, dict[str, Any]]:
-    """A statement for the ``seq`` of what meets any of the conditions, once each."""
+def matching(chosen: Sequence[Conditions], columns: str = "x.seq") -> Ask:
+    """
+    A statement for what meets any of the conditions, once each.
+
+    Args:
+        chosen: The conditions.
+        columns: What to tell of it.
+    """
     parts = []
     values: dict[str, Any] = {}
     for at, conditions in enumerate(chosen):
@@ -216,7 +235,7 @@ def matching(chosen: Sequence[Conditions]) -> tuple[str, dict[str, Any]]:
         where = conditions.within(own)
         once = conditions.finds_once or len(chosen) > 1
         part = (
-            f"SELECT {'' if once else 'DISTINCT '}x.seq"
+            f"SELECT {'' if once else 'DISTINCT '}{columns}"
             f" FROM {conditions.table} x WHERE {where}"
         )
         parts.append(part.replace("%(", f"%(f{at}_"))

@@ -89,25 +89,43 @@ class Merge:
         while self._lists:
             ordered = self._ordered()
             bound = self._conditions.first
-            pending = self._lists
             if wanted is None:
-                piece = _ALL
-            elif self._known(ordered) >= wanted:
+                yield from self._read(self._lists, bound, _ALL)
                 return
-            elif len(ordered) >= wanted:
+            if self._known(ordered) >= wanted:
+                return
+            if len(ordered) >= wanted:
                 bound = max(bound, ordered[wanted - 1][0])
                 pending = [one for one in self._lists if one.below > bound]
                 if not pending:
                     return
-                piece = wanted
+                yield from self._read(pending, bound, wanted)
+            elif len(self._lists) == 1:
+                yield from self._read(self._lists, bound, wanted - len(ordered))
             else:
-                missing = wanted - len(ordered)
-                piece = 1 + missing + missing // (4 * len(pending))
-                if len(pending) > 1:
-                    piece = 1 + (5 * missing) // (4 * len(pending))
-                self._piece = piece = max(piece, 2 * self._piece)
-            rows = yield self._ask(pending, bound, piece)
-            self._take(rows, pending, bound, piece)
+                yield from self._read_heads(wanted - len(ordered))
+
+    def _read(
+        self, lists: Sequence[PlaceList], bound: bytes, piece: int
+    ) -> Asking[None]:
+        """Read on in some lists, down to a place, so much of each at most."""
+        rows = yield self._ask(lists, bound, piece)
+        self._take(rows, lists, bound, piece)
+
+    def _read_heads(self, wanted: int) -> Asking[None]:
+        """Read on in all lists, down to where as many are found as are wanted."""
+        lists = self._lists
+        assert self._conditions.first is not None
+        bound = self._conditions.first
+        self._piece = piece = max(1 + (5 * wanted) // (4 * len(lists)), 2 * self._piece)
+        rows = yield self._ask_heads(lists, bound, piece, wanted)
+        has_edge = bool(rows) and rows[0][4] is not None
+        self._take([row[:4] for row in rows], lists, bound, piece)
+        if has_edge:
+            # Every list has been read down to there, and may go on behind it.
+            for one in lists:
+                one.below, one.is_done = rows[-1][1], False
+            self._lists = lists
 
     def _ordered(self) -> list[Found]:
         return sorted(self._found.values(), key=_PLACE, reverse=True)
@@ -134,38 +152,94 @@ class Merge:
         self._lists = [one for one in self._lists if not one.is_done]
 
     def _ask(self, lists: Sequence[PlaceList], bound: bytes, piece: int) -> Ask:
-        conditions = self._conditions
-        values: dict[str, Any] = {
-            "below": uuids([one.below for one in lists]),
+        values = {"bound": Uuid(bound), "piece": piece}
+        source = self._source(lists, values)
+        part = self._part("l.below", "%(bound)s", "%(piece)s", values)
+        return (
+            f"SELECT l.at, r.place, r.seq, r.kind FROM {source}"
+            f" CROSS JOIN LATERAL ({part}) r",
+            values,
+        )
+
+    def _ask_heads(
+        self, lists: Sequence[PlaceList], bound: bytes, piece: int, wanted: int
+    ) -> Ask:
+        """
+        A piece of each list, and more of those that are all newer than the edge.
+
+        The edge is the place of the last one wanted, as far as the pieces tell, and
+        comes with every row. Without it there are just the pieces, else no more than
+        are wanted.
+        """
+        values = {
             "bound": Uuid(bound),
             "piece": piece,
+            "wanted": wanted,
+            "skipped": wanted - 1,
         }
-        columns, names, where = [], [], []
-        if conditions.key:
-            values["keys"] = conditions.column([one.key for one in lists])
+        source = self._source(lists, values)
+        part = self._part("l.below", "%(bound)s", "%(piece)s", values)
+        edge = "(SELECT place FROM edge)"
+        more = self._part("l.last", edge, "%(wanted)s", values)
+        of_list = "at, kind" if lists[0].kind is not None else "at"
+        if self._conditions.key:
+            of_list = f"key, {of_list}"
+        once = "" if self._conditions.finds_once else "DISTINCT"
+        return (
+            "WITH heads AS MATERIALIZED (SELECT l.*, r.place, r.seq, r.kind AS of_kind"
+            f" FROM {source} CROSS JOIN LATERAL ({part}) r),"
+            f" edge AS MATERIALIZED (SELECT {once} place FROM heads"
+            " ORDER BY place DESC OFFSET %(skipped)s LIMIT 1),"
+            f" filled AS MATERIALIZED (SELECT {of_list},"
+            " (array_agg(place ORDER BY place))[1] AS last FROM heads"
+            f" WHERE place >= {edge} GROUP BY {of_list} HAVING count(*) >= %(piece)s)"
+            f" SELECT at, place, seq, of_kind, {edge} AS edge FROM ("
+            "SELECT at, place, seq, of_kind FROM heads"
+            f" WHERE place >= coalesce({edge}, %(bound)s)"
+            " UNION ALL SELECT l.at, r.place, r.seq, r.kind"
+            f" FROM filled l CROSS JOIN LATERAL ({more}) r) u ORDER BY u.place DESC"
+            f" FETCH FIRST (CASE WHEN {edge} IS NULL THEN {_ALL} ELSE %(wanted)s END)"
+            " ROWS WITH TIES",
+            values,
+        )
+
+    def _source(self, lists: Sequence[PlaceList], values: dict[str, Any]) -> str:
+        """The lists as a table ``l``."""
+        columns, names = [], []
+        if self._conditions.key:
+            values["keys"] = self._conditions.column([one.key for one in lists])
             columns.append("%(keys)s")
             names.append("key")
-            where.append(f"x.{conditions.key} = l.key")
         if lists[0].kind is not None:
             values["kinds"] = int4s([one.kind or 0 for one in lists])
             columns.append("%(kinds)s")
             names.append("kind")
-            where.append("x.kind = l.kind")
+        values["below"] = uuids([one.below for one in lists])
         columns.append("%(below)s")
         names += ["below", "at"]
-        where += [
-            "x.place < l.below",
-            "x.place >= %(bound)s",
-            conditions.residue(values),
-        ]
+        return f"unnest({', '.join(columns)}) WITH ORDINALITY l({', '.join(names)})"
+
+    def _part(self, below: str, bound: str, most: str, values: dict[str, Any]) -> str:
+        """The newest of the list ``l`` between two places."""
+        conditions = self._conditions
+        residue = conditions.residue(values)
+        head = f"SELECT x.place, x.seq, x.kind FROM {conditions.table} x WHERE"
         # With ties, so that whatever is as new as the last one is there, too.
+        tail = f"x.place DESC FETCH FIRST {most} ROWS WITH TIES"
+        if self._lists[0].kind is not None and not conditions.key:
+            # Written so that one index only has this order: to the planner, another
+            # one without the kind may look as good.
+            return (
+                f"{head} (x.kind, x.place) < (l.kind, {below})"
+                f" AND (x.kind, x.place) >= (l.kind, {bound}) AND {residue}"
+                f" ORDER BY x.kind DESC, {tail}"
+            )
+        shared = ""
+        if conditions.key:
+            shared = f"x.{conditions.key} = l.key AND x.kind = l.kind AND"
         return (
-            "SELECT l.at, r.place, r.seq, r.kind"
-            f" FROM unnest({', '.join(columns)}) WITH ORDINALITY l({', '.join(names)})"
-            " CROSS JOIN LATERAL (SELECT x.place, x.seq, x.kind"
-            f" FROM {conditions.table} x WHERE {' AND '.join(where)}"
-            " ORDER BY x.place DESC FETCH FIRST %(piece)s ROWS WITH TIES) r",
-            values,
+            f"{head} {shared} x.place < {below} AND x.place >= {bound}"
+            f" AND {residue} ORDER BY {tail}"
         )
 
 

@@ -25,8 +25,13 @@ from nostrtx.storage.postgres.conditions import (
 )
 from nostrtx.storage.postgres.keys import SECOND
 from nostrtx.storage.postgres.merge import Found, Merge
-from nostrtx.storage.postgres.sources import begin_merge, looked_up
-from nostrtx.storage.query_plan import MAX_SURPLUS, Way
+from nostrtx.storage.postgres.sources import (
+    NewestOfMany,
+    begin_merge,
+    is_looked_up,
+    looked_up,
+)
+from nostrtx.storage.query_plan import MAX_SURPLUS
 
 _PLACE: Final = itemgetter(0)
 
@@ -93,7 +98,7 @@ class _Newest:
     def __init__(self, conditions: Conditions, screen: IScreen | None) -> None:
         self._conditions = conditions
         self._screen = screen if _is_asked(screen, conditions) else None
-        self._merge: Merge | None = None
+        self._merge: Merge | NewestOfMany | None = None
         self._passed: list[Found] = []
         self._seen = 0
         self.is_complete = False
@@ -107,7 +112,7 @@ class _Newest:
             second: Nothing is wanted that was made before that second.
         """
         if self._merge is None:
-            if self._conditions.plan.way is Way.IDS:
+            if is_looked_up(self._conditions):
                 found = yield from looked_up(self._conditions)
                 self._merge = Merge(self._conditions, (), found)
             else:

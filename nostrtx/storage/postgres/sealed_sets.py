@@ -89,12 +89,16 @@ def _all(
         conditions = yield from conditions_for(one, now, hidden or frozenset())
         if not conditions.can_match:
             continue
-        statement, values = matching([conditions])
+        in_events = conditions.table == "nostrtx.events"
+        columns = "x.place, x.id" if in_events else "x.seq"
+        statement, values = matching([conditions], columns)
         if most is not None:
-            statement += f" LIMIT {most + 1}"
+            statement = f"{statement} LIMIT {most + 1}"
+        source = f"({statement}) e"
+        if not in_events:
+            source = f"({statement}) m JOIN nostrtx.events e ON e.seq = m.seq"
         [(joined,)] = yield (
-            f"SELECT string_agg({_RECORD}, ''::bytea)"
-            f" FROM ({statement}) m JOIN nostrtx.events e ON e.seq = m.seq",
+            f"SELECT string_agg({_RECORD}, ''::bytea) FROM {source}",
             values,
         )
         records += joined or b""

@@ -23,8 +23,12 @@ from nostrtx.storage.query_plan import Way
 #: For more lists of authors than this, the newest of all authors are tried first,
 _MANY: Final = 64
 
-#: as long as that takes no more than so many events for each list,
-_TRIES: Final = 4
+#: as long as that takes no more than so many events for each list: an event costs
+#: far less to read there than to find in a list of its own,
+_TRIES: Final = 12
+
+#: and so many for each one wanted,
+_WASTE: Final = 16
 
 #: beginning with so many of them.
 _FIRST_TRY: Final = 600
@@ -37,7 +41,7 @@ _MOST_LISTS: Final = 20_000
 
 
 def looked_up(conditions: Conditions) -> Asking[list[Found]]:
-    """What is found by ids, in order but for ties."""
+    """All that is found by looking up every key."""
     values: dict[str, Any] = {}
     where = conditions.within(values)
     rows = yield (
@@ -47,12 +51,14 @@ def looked_up(conditions: Conditions) -> Asking[list[Found]]:
     return [(place, seq, kind) for place, seq, kind in rows]
 
 
-def begin_merge(conditions: Conditions, wanted: int | None) -> Asking[Merge]:
+def begin_merge(
+    conditions: Conditions, wanted: int | None
+) -> Asking[Merge | NewestOfMany]:
     """
-    The lists that hold what matches, some of it read already.
+    The lists that hold what matches.
 
     Args:
-        conditions: What is looked for, but not by ids.
+        conditions: What is looked for, but not what :func:`is_looked_up`.
         wanted: How many are wanted; None for all.
     """
     plan, end = conditions.plan, conditions.end
@@ -62,22 +68,67 @@ def begin_merge(conditions: Conditions, wanted: int | None) -> Asking[Merge]:
     if plan.way is Way.KINDS:
         kinds = plan.kinds or ()
         return Merge(conditions, [PlaceList(b"", kind, end) for kind in kinds])
-    ends: dict[int | None, bytes] = {}
-    found: list[Found] = []
     if wanted is not None and _has_many_authors(conditions):
-        scan = _Scan(conditions)
-        yield from scan.read(wanted)
-        found = scan.found
-        ends = {one.kind: one.below for one in scan.lists if not one.is_done}
-        if not ends:
-            return Merge(conditions, (), found)
+        return NewestOfMany(conditions)
     pairs = yield from _pairs(conditions)
-    if ends and None not in ends:
-        pairs = [(key, kind) for key, kind in pairs if kind in ends]
-    lists = [
-        PlaceList(key, kind, ends.get(kind, ends.get(None, end))) for key, kind in pairs
-    ]
-    return Merge(conditions, lists, found)
+    return Merge(conditions, [PlaceList(key, kind, end) for key, kind in pairs])
+
+
+class NewestOfMany:
+    """
+    The newest events by many authors, in order.
+
+    Args:
+        conditions: What they must meet.
+    """
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        self._scan = _Scan(conditions)
+        self._merge: Merge | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all there is has been found."""
+        if self._merge is not None:
+            return self._merge.is_complete
+        return not self._scan.rest
+
+    def final(self) -> list[Found]:
+        """What is found and has nothing unknown before it, newest first."""
+        found = self._scan.known() if self._merge is None else self._merge.final()
+        return found
+
+    def fill(self, wanted: int | None) -> Asking[None]:
+        """Read until at least the ``wanted`` newest are final; None for all."""
+        if self._merge is None:
+            scan = self._scan
+            if wanted is not None and not scan.is_begun:
+                yield from scan.read(wanted)
+            if not scan.rest or (wanted is not None and len(scan.known()) >= wanted):
+                return
+            ends = {one.kind: one.below for one in scan.rest}
+            pairs = yield from _pairs(self._conditions)
+            # In the order of the index, neighbours are found more quickly.
+            lists = [
+                PlaceList(key, kind, ends[kind if kind in ends else None])
+                for key, kind in sorted(pairs)
+                if kind in ends or None in ends
+            ]
+            self._merge = Merge(self._conditions, lists, scan.found)
+        yield from self._merge.fill(wanted)
+
+
+def is_looked_up(conditions: Conditions) -> bool:
+    """Whether there can be no more events than keys, so that none need be left."""
+    plan = conditions.plan
+    if plan.way is Way.IDS:
+        return True
+    return (
+        plan.way is Way.AUTHORS
+        and plan.kinds is not None
+        and all(map(is_replaceable, plan.kinds))
+    )
 
 
 def _has_many_authors(conditions: Conditions) -> bool:
@@ -87,9 +138,7 @@ def _has_many_authors(conditions: Conditions) -> bool:
         return False
     if plan.kinds is None:
         return len(conditions.keys) * _SOME_KINDS > _MANY
-    return len(conditions.keys) * len(plan.kinds) > _MANY and not all(
-        map(is_replaceable, plan.kinds)
-    )
+    return len(conditions.keys) * len(plan.kinds) > _MANY
 
 
 def _pairs(conditions: Conditions) -> Asking[Sequence[tuple[bytes, int]]]:
@@ -123,7 +172,8 @@ class _Scan:
     The newest events of some kinds, whoever made them, sieved by author.
 
     Attributes:
-        lists: One for each kind, or one for all kinds.
+        is_begun: Whether anything has been read.
+        rest: What can be read on: lists of a kind each, or one list of all kinds.
         found: What matches.
     """
 
@@ -133,39 +183,47 @@ class _Scan:
         assert end is not None
         kinds = conditions.plan.kinds
         each = [None] if kinds is None else kinds
-        self.lists = [PlaceList(b"", kind, end) for kind in each]
+        self.is_begun = False
+        self.rest = [PlaceList(b"", kind, end) for kind in each]
         self.found: list[Found] = []
+
+    def known(self) -> list[Found]:
+        """What has nothing unknown before it: all kinds have been read that far."""
+        found = sorted(self.found, reverse=True)
+        if not self.rest:
+            return found
+        frontier = max([one.below for one in self.rest])
+        return [one for one in found if one[0] >= frontier]
 
     def read(self, wanted: int) -> Asking[None]:
         """Read until so many are found, or it is plain that it takes too long."""
-        lists = self._conditions.plan.kinds
-        budget = (
-            _TRIES
-            * len(self._conditions.keys)
-            * (_SOME_KINDS if lists is None else len(lists))
-        )
-        piece, read = min(_FIRST_TRY, budget), 0
-        while piece > 0:
-            pending = [one for one in self.lists if not one.is_done]
-            if not pending:
-                return
-            each = max(1, piece // len(pending))
-            rows = yield self._ask(pending, each)
-            totals = dict.fromkeys(range(1, len(pending) + 1), 0)
+        plan = self._conditions.plan
+        kinds = _SOME_KINDS if plan.kinds is None else len(plan.kinds)
+        budget = _TRIES * len(self._conditions.keys) * kinds + _WASTE * wanted
+        pending, read = self.rest, 0
+        self.is_begun = True
+        piece = max(1, min(_FIRST_TRY, budget) // len(pending))
+        while pending and read + piece * len(pending) <= budget:
+            rows = yield self._ask(pending, piece)
+            totals = [0] * len(pending)
             for at, place, seq, kind, is_wanted, total in rows:
-                totals[at] = total
+                totals[at - 1] = total
                 pending[at - 1].below = place
                 if is_wanted:
                     self.found.append((place, seq, kind))
-            for at, total in totals.items():
-                read += total
-                pending[at - 1].is_done = total < each
-            have = len(self.found)
-            if have >= wanted:
+            for one, total in zip(pending, totals, strict=True):
+                one.is_done = total < piece
+            read += sum(totals)
+            self.rest = [one for one in self.rest if not one.is_done]
+            have = len(self.known())
+            if have >= wanted or not self.rest:
                 return
+            frontier = max([one.below for one in self.rest])
+            pending = [one for one in self.rest if one.below == frontier]
             # What is missing, if it goes on as it went so far.
-            piece = 1 + (5 * read * (wanted - have)) // (4 * have) if have else budget
-            if read + piece > budget:
+            missing = (5 * read * (wanted - have)) // (4 * have) if have else budget
+            piece = min(1 + missing, 6 * read)
+            if read + missing > budget:
                 return
 
     def _ask(self, lists: Sequence[PlaceList], piece: int) -> Ask:
@@ -176,11 +234,15 @@ class _Scan:
             "bound": Uuid(conditions.first),
             "piece": piece,
         }
-        columns, names, where = "%(below)s", "below, at", ""
+        columns, names = "%(below)s", "below, at"
+        where = "y.place < l.below AND y.place >= %(bound)s ORDER BY"
         if lists[0].kind is not None:
             values["kinds"] = int4s([one.kind or 0 for one in lists])
             columns, names = "%(kinds)s, %(below)s", "kind, below, at"
-            where = "y.kind = l.kind AND"
+            where = (
+                "(y.kind, y.place) < (l.kind, l.below)"
+                " AND (y.kind, y.place) >= (l.kind, %(bound)s) ORDER BY y.kind DESC,"
+            )
         residue = conditions.residue(values, with_authors=True)
         # The last one is given in any case: it tells how far this went.
         return (
@@ -191,8 +253,7 @@ class _Scan:
             " row_number() OVER () AS n, count(*) OVER () AS total"
             " FROM (SELECT y.place, y.seq, y.kind, y.pubkey, y.expires_at"
             f" FROM nostrtx.events y WHERE {where}"
-            " y.place < l.below AND y.place >= %(bound)s"
-            " ORDER BY y.place DESC FETCH FIRST %(piece)s ROWS WITH TIES) x) r"
+            " y.place DESC FETCH FIRST %(piece)s ROWS WITH TIES) x) r"
             " WHERE r.is_wanted OR r.n = r.total",
             values,
         )
