@@ -36,7 +36,7 @@ secret_file = "{secret}"
 """
 _HAPROXY = """\
 global
-    maxconn 20000
+    maxconn 5000
 defaults
     mode tcp
     timeout connect 5s
@@ -70,7 +70,8 @@ def _running(command: list[str], place: Path, port: int) -> Iterator[int]:
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise BenchmarkError(f"{command[0]} does not listen") from None
+                    said = (place / f"{command[0]}.log").read_text(errors="replace")
+                    raise BenchmarkError(f"{command[0]}: {said}") from None
                 time.sleep(0.05)
         yield process.pid
     finally:
