@@ -91,11 +91,6 @@ class WorkerProcess:
             os.close(nothing)
 
     @property
-    def is_silent(self) -> bool:
-        """Whether it has closed its socket, as its end does."""
-        return self._control is None
-
-    @property
     def pid(self) -> int | None:
         """The process's number; None once it has ended."""
         pid: int | None = self._process.pid
