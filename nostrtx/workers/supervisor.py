@@ -213,7 +213,12 @@ class Supervisor(Service):
     def _start_first(self, *places: Place) -> None:
         """Start workers, and wait until they are ready; the reactor need not run."""
         for place in places:
-            self._start(place)
+            try:
+                self._start(place)
+            except OSError as error:
+                raise CannotServe(
+                    f"nostr-relay: a worker cannot be started: {error.strerror}"
+                ) from None
         while waiting := [
             place.process
             for place in places
@@ -221,7 +226,7 @@ class Supervisor(Service):
         ]:
             readable, _, _ = self._wait(waiting, [], [])
             for process in readable:
-                if process.doRead() is None:
+                if process.doRead() is None and process.trouble is None:
                     continue
                 raise CannotServe(
                     process.trouble

@@ -261,6 +261,18 @@ class ServingTests(WorkersTestCase):
         for client in clients[1:]:
             self.assertEqual(await client.receive(), ["EVENT", "live", event])
 
+    async def test_search(self) -> None:
+        """What was published through one worker is found by words through all."""
+        relay = await self.start_relay()
+        clients = await self.spread(relay, 12)
+        for number, client in enumerate(clients[:4]):
+            event = Author("search").sign(f"a heron, number {number}")
+            await client.publish([event])
+            for asked in clients:
+                found = await asked.query({"search": "heron"})
+                self.assertEqual(len(found), number + 1)
+                self.assertIn(event, found)
+
     async def test_page(self) -> None:
         """The page shows the sums of all workers, whichever is asked."""
         relay = await self.start_relay()

@@ -122,6 +122,21 @@ class StartTests(SupervisorTestCase):
         self.assertEqual(end.code, "nostr-relay: no store")
         self.assertEqual(len(self.processes), 1)
 
+    def test_slow_to_end(self) -> None:
+        """A worker in trouble is not waited for."""
+        self.reactor.on_start = lambda process: process.reporter.trouble("no store")
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(end.code, "no store")
+
+    def test_no_processes(self) -> None:
+        """If the system has no more processes, a line says so."""
+        self.reactor.fails = OSError(11, "Resource temporarily unavailable")
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(
+            end.code,
+            "nostr-relay: a worker cannot be started: Resource temporarily unavailable",
+        )
+
     def test_silent_end(self) -> None:
         """So does one that ends without a word; the line says which."""
         self.reactor.on_start = lambda process: process.control.close()
