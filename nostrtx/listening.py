@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nostrtx.cannot_serve import CannotServe
 from nostrtx.web.transport import write_through
 
 
@@ -50,7 +51,7 @@ class OpenPorts:
             site_for: The description that Twisted knows, and what to listen with.
 
         Raises:
-            SystemExit: One cannot be opened; the text is one line that says why.
+            CannotServe: One cannot be opened; the text is one line that says why.
         """
         for description in descriptions:
             bare, site = site_for(description)
@@ -58,7 +59,7 @@ class OpenPorts:
                 endpoint = serverFromString(self._opener, bare)
             except Exception as error:
                 # Whatever a parser makes of it: ValueError, IndexError, OSError.
-                raise SystemExit(
+                raise CannotServe(
                     f"nostr-relay: {description!r} is no endpoint: {error}"
                 ) from None
             listening = endpoint.listen(site)
@@ -66,7 +67,7 @@ class OpenPorts:
                 self._listening, self._not_listening, errbackArgs=(description,)
             )
             if self._trouble is not None:
-                raise SystemExit(self._trouble)
+                raise CannotServe(self._trouble)
 
     def tell(self, has_url: bool) -> None:
         """

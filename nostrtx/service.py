@@ -24,6 +24,7 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.logger import Logger
 
 from nostrtx.broadcast.opening import open_broadcaster
+from nostrtx.cannot_serve import CannotServe
 from nostrtx.config import RelaySettings, SearchSettings, Settings
 from nostrtx.config_file import ConfigError
 from nostrtx.interfaces import (
@@ -96,12 +97,12 @@ class StoreService(Service):
         Open the store.
 
         Raises:
-            SystemExit: It cannot be opened; the text is one line that says why.
+            CannotServe: It cannot be opened; the text is one line that says why.
         """
         try:
             self._store.open()
         except StoreUnusable as error:
-            raise SystemExit(f"nostr-relay: {error}") from None
+            raise CannotServe(f"nostr-relay: {error}") from None
         self._facts.update(self._store.facts())
         self._log.info("Events are kept in {url}.", url=self._url)
         super().startService()
@@ -184,13 +185,13 @@ class RelayService(Service):
         Start the processes and the sweep.
 
         Raises:
-            SystemExit: The relay's key or its register of members cannot be used;
+            CannotServe: The relay's key or its register of members cannot be used;
                 the text is one line that says why.
         """
         try:
             self._relay.start(self._reactor, verifier_count(self._processes))
         except (KeyUnusable, RegisterError) as error:
-            raise SystemExit(f"nostr-relay: {error}") from None
+            raise CannotServe(f"nostr-relay: {error}") from None
         super().startService()
 
     def stopService(self) -> None:
@@ -278,7 +279,7 @@ class ListenerService(Service):
         Open the ports, before twistd gives up its privileges.
 
         Raises:
-            SystemExit: One cannot be opened; the text is one line that says why.
+            CannotServe: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
         self._ports.open(
@@ -398,7 +399,7 @@ def make_service(
     facts_of_store: dict[str, str] = {}
     cluster = settings.cluster
     if give_up is None:
-        give_up = partial(_fail, reactor)
+        give_up = partial(fail, reactor)
     if broadcaster is None:
         broadcaster = open_broadcaster(
             cluster,
@@ -427,8 +428,8 @@ def make_service(
     return service
 
 
-def _fail(reactor: Any, why: str) -> None:
-    """Stop in order, and end with an exit code that says so."""
+def fail(reactor: Any, why: str) -> None:
+    """Stop in order, and end a process of twistd with an exit code that says so."""
     _log.critical("{why}", why=why)
 
     def leave() -> None:

@@ -105,22 +105,13 @@ def relay_service(settings: Settings, reactor: Any) -> IService:
     Raises:
         ConfigError: The settings cannot be used.
     """
-    workers = worker_count(settings.cluster.workers)
+    cores = len(os.sched_getaffinity(0))
+    workers = settings.cluster.workers or cores
     if workers == 1:
         return make_service(settings, reactor)
     if settings.store.url == "memory:":
         raise ConfigError("cluster.workers: a store in memory cannot be shared")
-    return Supervisor(settings, reactor, workers)
-
-
-def worker_count(setting: int) -> int:
-    """
-    How many workers a setting means.
-
-    Args:
-        setting: The number, or 0 for one per core.
-    """
-    return setting or len(os.sched_getaffinity(0))
+    return Supervisor(settings, reactor, workers, cores)
 
 
 def makeService(options: Options) -> IService:

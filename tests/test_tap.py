@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx import __version__
-from nostrtx.config import Settings
+from nostrtx.config import ClusterSettings, Settings, StoreSettings
 from nostrtx.config_file import ConfigError
-from nostrtx.tap import Options, makeService
+from nostrtx.tap import Options, makeService, relay_service
+from nostrtx.workers.supervisor import Supervisor
 from tests.live.reactor import reactor
 
 
@@ -133,6 +135,34 @@ class MakeServiceTests(SynchronousTestCase):
         service = self.make("--store", "memory:")
         self.assertTrue(verifyObject(IService, service))
         self.assertFalse(service.running)
+
+    def relay(self, workers: int, url: str = "lmdb:nowhere") -> IService:
+        """The service of so many workers."""
+        cluster = ClusterSettings(workers=workers)
+        settings = Settings(cluster=cluster, store=StoreSettings(url=url))
+        return relay_service(settings, reactor)
+
+    def test_one_process(self) -> None:
+        """One worker is a relay without a supervisor."""
+        self.assertNotIsInstance(self.relay(1), Supervisor)
+
+    def test_workers(self) -> None:
+        """More than one have a supervisor, which has not started any."""
+        service = self.relay(3)
+        self.assertIsInstance(service, Supervisor)
+        self.assertFalse(service.running)
+
+    def test_one_per_core(self) -> None:
+        """0 stands for one per core."""
+        several = len(os.sched_getaffinity(0)) > 1
+        self.assertEqual(isinstance(self.relay(0), Supervisor), several)
+
+    def test_not_in_memory(self) -> None:
+        """Workers cannot share a store in memory."""
+        fault = self.assertRaises(ConfigError, self.relay, 2, "memory:")
+        self.assertEqual(
+            str(fault), "cluster.workers: a store in memory cannot be shared"
+        )
 
     def test_bad_settings(self) -> None:
         """Settings that cannot be used end the process, with a text that says why."""

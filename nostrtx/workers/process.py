@@ -42,7 +42,7 @@ class WorkerProcess:
         reactor: Runs the process, and reads what it reports.
         orders: What it is told.
         inherits: Descriptors here, by what they are called in the worker.
-        changed: Called when it has become ready, is in trouble, or has ended.
+        changed: Called when it has become ready, and when it has ended.
 
     Attributes:
         number: Of the worker.
@@ -89,11 +89,6 @@ class WorkerProcess:
         finally:
             theirs.close()
             os.close(nothing)
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether it has closed its socket, as its end does."""
-        return self._control is None
 
     @property
     def pid(self) -> int | None:
@@ -149,12 +144,11 @@ class WorkerProcess:
     def _heard(self, report: Report) -> None:
         if isinstance(report, Logged):
             report.log(self.number)
-            return
-        if isinstance(report, Ready):
-            self.is_ready = True
         elif isinstance(report, Trouble):
             self.trouble = report.text
-        self._changed(self)
+        elif isinstance(report, Ready):
+            self.is_ready = True
+            self._changed(self)
 
     def _close(self) -> None:
         if self._control is not None:

@@ -22,9 +22,11 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from nostrtx.broadcast.workers import Hub
+from nostrtx.cannot_serve import CannotServe
 from nostrtx.config import Settings
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
+from nostrtx.service import fail
 from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers
@@ -48,6 +50,24 @@ def delay_after(deaths: int) -> float:
         deaths: How many in its place have died young, one after the other.
     """
     return 0.0 if deaths <= 1 else min(MAX_DELAY_SECONDS, 0.25 * 2.0**deaths)
+
+
+#: A worker that gives up so soon after the start is not replaced.
+HASTY_SECONDS: Final = 10.0
+
+
+def settings_of_worker(settings: Settings, workers: int, cores: int) -> Settings:
+    """
+    The settings of each worker.
+
+    They are the relay's, but where the number of verifier processes is left to the
+    machine, they share the cores that the workers themselves leave.
+    """
+    if settings.ingest.verifier_processes >= 0:
+        return settings
+    spare = max(0, cores - workers) // workers
+    ingest = attrs.evolve(settings.ingest, verifier_processes=spare)
+    return attrs.evolve(settings, ingest=ingest)
 
 
 @attrs.define(eq=False)
@@ -78,6 +98,7 @@ class Supervisor(Service):
         settings: All of them, for the workers.
         reactor: Runs the processes.
         workers: How many.
+        cores: How many the machine has.
         wait: Waits until one of some descriptors can be read, as ``select`` does.
     """
 
@@ -88,6 +109,7 @@ class Supervisor(Service):
         settings: Settings,
         reactor: Any,
         workers: int,
+        cores: int,
         wait: Callable[..., Any] = select,
     ) -> None:
         self._settings = settings
@@ -98,14 +120,15 @@ class Supervisor(Service):
         self._ports = OpenPorts(self._sockets, reactor, lambda port: None)
         self._node = settings.cluster.node or gethostname()
         self._hub = Hub(reactor, FAREWELL)
-        self._is_started = False
+        self._worker_settings = settings_of_worker(settings, workers, cores)
+        self._started: float | None = None
 
     def privilegedStartService(self) -> None:
         """
         Open the ports, before twistd gives up its privileges.
 
         Raises:
-            SystemExit: One cannot be opened; the text is one line that says why.
+            CannotServe: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
         self._ports.open(
@@ -118,17 +141,19 @@ class Supervisor(Service):
         Start the workers, and wait until they serve.
 
         Raises:
-            SystemExit: One cannot serve; the text is one line that says why.
+            CannotServe: One cannot serve; the text is one line that says why.
         """
         super().startService()
         first, *others = self._places
         self._start_first(first)
         self._start_first(*others)
-        self._is_started = True
+        self._started = self._reactor.seconds()
         for place in self._places:
             self._reactor.addReader(place.process)
         self._log.info("{count} workers serve clients.", count=len(self._places))
-        self._ports.tell(bool(self._settings.relay.url))
+        # From then on a signal stops all in order.
+        has_url = bool(self._settings.relay.url)
+        self._reactor.callWhenRunning(self._ports.tell, has_url)
 
     def stopService(self) -> Deferred[None]:
         """Let nobody connect any more, and stop the workers in order."""
@@ -171,7 +196,7 @@ class Supervisor(Service):
             inherits = dict(enumerate([theirs.fileno(), *ports], CONTROL + 1))
             bus, *numbers = inherits
             orders = Orders(
-                settings=self._settings,
+                settings=self._worker_settings,
                 number=place.number,
                 name=name,
                 ports=tuple(numbers),
@@ -188,7 +213,12 @@ class Supervisor(Service):
     def _start_first(self, *places: Place) -> None:
         """Start workers, and wait until they are ready; the reactor need not run."""
         for place in places:
-            self._start(place)
+            try:
+                self._start(place)
+            except OSError as error:
+                raise CannotServe(
+                    f"nostr-relay: a worker cannot be started: {error.strerror}"
+                ) from None
         while waiting := [
             place.process
             for place in places
@@ -196,16 +226,16 @@ class Supervisor(Service):
         ]:
             readable, _, _ = self._wait(waiting, [], [])
             for process in readable:
-                if process.doRead() is None:
+                if process.doRead() is None and process.trouble is None:
                     continue
-                raise SystemExit(
+                raise CannotServe(
                     process.trouble
                     or f"nostr-relay: worker {process.number} ended while it started"
                 )
 
     def _changed(self, process: WorkerProcess) -> None:
         place = self._places[process.number - 1]
-        if not self._is_started or place.process is not process:
+        if self._started is None or place.process is not process:
             return
         if process.ended is not None:
             self._replace(place, process)
@@ -216,13 +246,17 @@ class Supervisor(Service):
         place.process = None
         if not self.running:
             return
+        assert self._started is not None
+        now = self._reactor.seconds()
+        if process.trouble is not None and now < self._started + HASTY_SECONDS:
+            fail(self._reactor, process.trouble)
+            return
         self._log.error(
             "worker {worker} has ended, and is replaced: {why}",
             worker=place.number,
             why=process.trouble or process.ended,
         )
-        lived = self._reactor.seconds() - place.since
-        is_steady = process.is_ready and lived >= STEADY_SECONDS
+        is_steady = process.is_ready and now >= place.since + STEADY_SECONDS
         place.deaths = 1 if is_steady else place.deaths + 1
         place.next = self._reactor.callLater(
             delay_after(place.deaths), self._start_again, place

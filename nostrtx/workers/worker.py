@@ -107,7 +107,7 @@ def run(
         reporter: Tells the supervisor when clients are served.
 
     Raises:
-        SystemExit: It cannot be started; the text is one line that says why.
+        CannotServe: It cannot be started; the text is one line that says why.
     """
     ending = Ending(reactor)
     service.privilegedStartService()

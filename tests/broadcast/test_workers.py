@@ -66,13 +66,22 @@ class WorkerBroadcasterTests(MachineTestCase):
 
     def test_in_pieces(self) -> None:
         """Payloads of any bytes and size arrive whole and in order, however cut up."""
-        payloads = [b"", b"\x00\n\r\xff", b"123", bytes(100_000), b"end"]
-        for self.machine.step in (1, 7, 4096, 65536, 1_000_000):
+        payloads = [b"", b"\x00\n\r\xff", b"123", bytes(70_000), b"end"]
+        for self.machine.step in (13, 4096, 65536, 1_000_000):
             self.heard["n/2"].clear()
             for payload in payloads:
                 self.one.publish("a", payload)
             self.machine.pump()
             self.assertEqual([news[2] for news in self.heard["n/2"]], payloads)
+
+    def test_byte_by_byte(self) -> None:
+        """So do several that come byte by byte."""
+        self.machine.step = 1
+        payloads = [b"", b"\x00\xff", b"123"]
+        for payload in payloads:
+            self.one.publish("a", payload)
+        self.machine.pump()
+        self.assertEqual([news[2] for news in self.heard["n/2"]], payloads)
 
     def test_other_topics(self) -> None:
         """What nobody listens to is passed over."""

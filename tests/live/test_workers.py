@@ -14,13 +14,14 @@ import treq
 from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
+from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.live.authors import Author
 from tests.live.client import LiveClient
 from tests.live.live_case import LiveTestCase
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
-from tests.live.relay_process import FREE_PORT, ROOT, RelayProcess, run_to_end
+from tests.live.relay_process import BIN, FREE_PORT, ROOT, RelayProcess, run_to_end
 
 _TWO = "[cluster]\nworkers = 2\n"
 
@@ -63,6 +64,12 @@ def runs(pid: int) -> bool:
         )
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def kill(pid: int) -> None:
+    """Kill a process of this test if there still is one."""
+    if runs(pid):
+        os.kill(pid, SIGKILL)
 
 
 class Subscriber:
@@ -253,6 +260,18 @@ class ServingTests(WorkersTestCase):
         clients[0].send("EVENT", event)
         for client in clients[1:]:
             self.assertEqual(await client.receive(), ["EVENT", "live", event])
+
+    async def test_search(self) -> None:
+        """What was published through one worker is found by words through all."""
+        relay = await self.start_relay()
+        clients = await self.spread(relay, 12)
+        for number, client in enumerate(clients[:4]):
+            event = Author("search").sign(f"a heron, number {number}")
+            await client.publish([event])
+            for asked in clients:
+                found = await asked.query({"search": "heron"})
+                self.assertEqual(len(found), number + 1)
+                self.assertIn(event, found)
 
     async def test_page(self) -> None:
         """The page shows the sums of all workers, whichever is asked."""
@@ -450,6 +469,7 @@ class StopTests(WorkersTestCase):
         """A worker that does not stop is killed, and the relay ends all the same."""
         relay = await self.start_relay(_TWO + "[timing]\nshutdown_seconds = 0.5\n")
         stuck, other = children(relay.pid)
+        self.addCleanup(kill, stuck)
         os.kill(stuck, SIGSTOP)
         self.assertEqual(await relay.stop(), -SIGTERM)
         self.assertIn("Workers that have not stopped are killed: 1.", relay.output)
@@ -491,6 +511,39 @@ class StartTests(WorkersTestCase):
             *("--listen", f"tcp:{port}:interface=127.0.0.1"),
             *("--store", "lmdb:other"),
         )
+
+    async def _daemon(self, *arguments: str) -> int:
+        """Run twistd, which comes back when its daemon serves or cannot."""
+        (self.directory / "two.toml").write_text(_TWO)
+        command = [str(BIN / "twistd"), "--pidfile=pid", "--logfile=log"]
+        command += ["nostr-relay", "--config", "two.toml", "--listen", FREE_PORT]
+        _, _, code = await getProcessOutputAndValue(
+            command[0], [*command[1:], *arguments], path=str(self.directory)
+        )
+        return int(code)
+
+    async def test_daemon(self) -> None:
+        """As a daemon it serves when twistd comes back, and its log has everything."""
+        self.assertEqual(await self._daemon("--store", "lmdb:store"), 0)
+        pid = int((self.directory / "pid").read_text())
+        self.addCleanup(kill, pid)
+        log = self.directory / "log"
+        await self.until(lambda: "Listening on" in log.read_text(), "listening")
+        workers = children(pid)
+        self.assertEqual(len(workers), 2)
+        os.kill(pid, SIGTERM)
+        await self.until(lambda: not any(map(runs, (pid, *workers))), "gone")
+        text = log.read_text()
+        self.assertIn("worker 2: Main loop terminated.", text)
+        self.assertNotIn("Traceback", text)
+        self.assertFalse((self.directory / "pid").exists())
+
+    async def test_daemon_cannot_serve(self) -> None:
+        """If it cannot, twistd says so, and nothing stays."""
+        (self.directory / "file").write_text("not a directory")
+        self.assertEqual(await self._daemon("--store", "lmdb:file/store"), 1)
+        self.assertIn("nostr-relay: ", (self.directory / "log").read_text())
+        self.assertFalse((self.directory / "pid").exists())
 
     async def test_application_file(self) -> None:
         """``twistd -y relay.tac`` runs workers as well."""

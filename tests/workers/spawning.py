@@ -132,7 +132,7 @@ class SpawningReactor(MemoryReactorClock, _DisconnectSelectableMixin):
             if why := reader.doRead():
                 self._disconnectSelectable(reader, why, True)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Close what tests have left open."""
         for process in self.processes:
             process.control.close()

@@ -13,14 +13,22 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import ClusterSettings, ListenSettings, Settings, TimingSettings
+from nostrtx.config import (
+    ClusterSettings,
+    IngestSettings,
+    ListenSettings,
+    Settings,
+    TimingSettings,
+)
 from nostrtx.workers.process import WorkerProcess
 from nostrtx.workers.supervisor import (
     EXTRA_SECONDS,
+    HASTY_SECONDS,
     MAX_DELAY_SECONDS,
     STEADY_SECONDS,
     Supervisor,
     delay_after,
+    settings_of_worker,
 )
 from tests.workers.spawning import FakeProcess, SpawningReactor
 
@@ -36,12 +44,12 @@ class SupervisorTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """It has not been started."""
         self.reactor = SpawningReactor()
-        self.addCleanup(self.reactor.stop)
+        self.addCleanup(self.reactor.close)
         self.settings = Settings(
             cluster=ClusterSettings(workers=3, node="node"),
             timing=TimingSettings(shutdown_seconds=2.0),
         )
-        self.supervisor = Supervisor(self.settings, self.reactor, 3, readable)
+        self.supervisor = Supervisor(self.settings, self.reactor, 3, 8, readable)
 
     @property
     def processes(self) -> list[FakeProcess]:
@@ -71,10 +79,23 @@ class StartTests(SupervisorTestCase):
         self.start()
         for number, process in enumerate(self.processes, 1):
             orders = process.orders
-            self.assertEqual(orders.settings, self.settings)
+            self.assertEqual(orders.settings.limits, self.settings.limits)
+            self.assertEqual(orders.settings.cluster, self.settings.cluster)
             self.assertEqual((orders.number, orders.name), (number, f"node/{number}"))
             self.assertEqual(orders.reactor, SpawningReactor.__module__)
             self.assertEqual({orders.bus, *orders.ports}, set(process.inherited))
+
+    def test_verifiers(self) -> None:
+        """Workers share the cores they leave for verifiers, unless a number is set."""
+        for workers, cores, expected in ((2, 2, 0), (2, 4, 1), (3, 8, 1), (4, 2, 0)):
+            settings = settings_of_worker(self.settings, workers, cores)
+            self.assertEqual(settings.ingest.verifier_processes, expected)
+            without = attrs.evolve(settings, ingest=self.settings.ingest)
+            self.assertEqual(without, self.settings)
+        settings = attrs.evolve(
+            self.settings, ingest=IngestSettings(verifier_processes=2)
+        )
+        self.assertEqual(settings_of_worker(settings, 2, 2), settings)
 
     def test_one_first(self) -> None:
         """The others start once the first one is ready."""
@@ -84,7 +105,7 @@ class StartTests(SupervisorTestCase):
             waited.append(len(self.processes))
             return readable(waiting)
 
-        supervisor = Supervisor(self.settings, self.reactor, 3, wait)
+        supervisor = Supervisor(self.settings, self.reactor, 3, 8, wait)
         supervisor.startService()
         numbers = [process.orders.number for process in self.processes]
         self.assertEqual(numbers, [1, 2, 3])
@@ -100,6 +121,21 @@ class StartTests(SupervisorTestCase):
         end = self.assertRaises(SystemExit, self.supervisor.startService)
         self.assertEqual(end.code, "nostr-relay: no store")
         self.assertEqual(len(self.processes), 1)
+
+    def test_slow_to_end(self) -> None:
+        """A worker in trouble is not waited for."""
+        self.reactor.on_start = lambda process: process.reporter.trouble("no store")
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(end.code, "no store")
+
+    def test_no_processes(self) -> None:
+        """If the system has no more processes, a line says so."""
+        self.reactor.fails = OSError(11, "Resource temporarily unavailable")
+        end = self.assertRaises(SystemExit, self.supervisor.startService)
+        self.assertEqual(
+            end.code,
+            "nostr-relay: a worker cannot be started: Resource temporarily unavailable",
+        )
 
     def test_silent_end(self) -> None:
         """So does one that ends without a word; the line says which."""
@@ -140,7 +176,7 @@ class StartTests(SupervisorTestCase):
         settings = attrs.evolve(
             self.settings, listen=ListenSettings(endpoints=("tpc:1",))
         )
-        supervisor = Supervisor(settings, self.reactor, 2, readable)
+        supervisor = Supervisor(settings, self.reactor, 2, 8, readable)
         end = self.assertRaises(SystemExit, supervisor.privilegedStartService)
         self.assertIn("'tpc:1' is no endpoint", str(end.code))
         self.assertEqual(self.processes, [])
@@ -201,6 +237,7 @@ class ReplaceTests(SupervisorTestCase):
 
     def test_trouble(self) -> None:
         """Why it died is in the log; that does not end the relay."""
+        self.later(HASTY_SECONDS)
         self.processes[0].reporter.trouble("nostr-relay: no database")
         with capturedLogs() as logs:
             self.processes[0].end()
@@ -210,6 +247,18 @@ class ReplaceTests(SupervisorTestCase):
         )
         self.later(0)
         self.assertEqual(len(self.processes), 4)
+
+    def test_trouble_at_once(self) -> None:
+        """A worker that gives up right after the start ends the relay, and says why."""
+        supervisor = Supervisor(self.settings, self.reactor, 2, 8, readable)
+        supervisor.startService()
+        process = self.processes[-1]
+        process.reporter.trouble("nostr-relay: another secret")
+        with capturedLogs() as logs:
+            process.end()
+        self.assertTrue(self.reactor.hasStopped)
+        texts = [formatEvent(event) for event in logs]
+        self.assertEqual(texts, ["nostr-relay: another secret"])
 
     def test_last_words(self) -> None:
         """What a worker logged right before it died is not lost, nor what it wrote."""
