@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from nostrtx.config import StoreSettings
+from nostrtx.interfaces import SaveOutcome
 from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.vanish import names_all_relays
 from nostrtx.storage.postgres.migrations import prepare_store
 from nostrtx.storage.postgres.session import connection_parameters
 from nostrtx.storage.postgres.store import PostgresEventStore
 from tests.live.postgres_server import PostgresServer, shared_server
+from tests.storage.events import NOW
+from tests.storage.waiting_reactor import WaitingReactor
 
 _free: list[str] = []
 
@@ -54,8 +60,40 @@ def postgres_store(
     reactor: Any,
     obeys: Callable[[Event], bool] = names_all_relays,
     connections: int = 2,
+    replica_url: str = "",
     **options: Any,
 ) -> PostgresEventStore:
     """The store in the database at ``url``, not yet open."""
-    settings = StoreSettings(url=url, connections=connections)
+    settings = StoreSettings(url=url, connections=connections, replica_url=replica_url)
     return PostgresEventStore(url, settings, reactor, obeys, **options)
+
+
+class Node:
+    """
+    A store, as one node has it.
+
+    Attributes:
+        store: The store.
+        reactor: Its reactor, for the thread that uses it.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.reactor = WaitingReactor()
+        self.store = postgres_store(url, self.reactor, **options)
+        self.store.open()
+
+    def close(self) -> None:
+        """Close the store."""
+        self.reactor.result_of(self.store.close())
+
+    def save(self, *events: Event) -> list[SaveOutcome]:
+        """Save events in one batch; what became of each."""
+        results = self.reactor.result_of(self.store.save_events(events))
+        return [result.outcome for result in results]
+
+    def found(self, asked: Filter) -> Sequence[bytes]:
+        """What a filter finds, of which there is not much."""
+        query = self.store.query([asked], NOW)
+        page = query.next_page(2**20, 0)
+        assert isinstance(page, Deferred)
+        return self.reactor.result_of(page).events

@@ -101,9 +101,12 @@ class PostgresStoredCount:
         try:
             (number, pubkeys), _ = await self._reads.do(self._work(has_authors, None))
         except TookTooLong:
-            (number, _), _ = await self._reads.do(
-                self._work(False, _LOWER_BOUND), is_slow=True
-            )
+            try:
+                (number, _), _ = await self._reads.do(
+                    self._work(False, _LOWER_BOUND), is_slow=True
+                )
+            except TookTooLong:
+                number = 0
             self._result = Count(number, False)
             return self._result
         if has_authors:

@@ -95,6 +95,9 @@ class PostgresEventStore:
         query_seconds: float = QUERY_SECONDS,
     ) -> None:
         self._parameters = connection_parameters(url)
+        if "," in str(self._parameters.get("host", "")):
+            # Of several servers, the one that can be written.
+            self._parameters.setdefault("target_session_attrs", "read-write")
         replica_url = settings.replica_url
         self._reactor = reactor
         self._prepared: Prepared | None = None

@@ -1,0 +1,125 @@
+"""A replica that answers queries, as long as it keeps up."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.interfaces import StoreError, StoreUnusable
+from nostrtx.nostr.filters import Filter
+from tests.live.postgres_server import PostgresServer
+from tests.live.postgres_stores import Node, postgres_store
+from tests.storage.events import make_event
+from tests.storage.waiting_reactor import WaitingReactor
+
+
+class ReplicaTests(SynchronousTestCase):
+    """A primary, a replica that follows it, and a node that uses both."""
+
+    def setUp(self) -> None:
+        """Start all of them."""
+        self.server = PostgresServer.start(durable=False)
+        self.addCleanup(self.server.remove)
+        self.name = self.server.make_database()
+        Node(self.server.url(self.name)).close()
+        self.replica = self.server.start_replica()
+        self.addCleanup(self.replica.remove)
+        self.node = self.make_node()
+
+    def make_node(self) -> Node:
+        """A node that uses the replica."""
+        node = Node(self.server.url(self.name), replica_url=self.replica.url(self.name))
+        self.addCleanup(node.close)
+        return node
+
+    def readers_on(self, server: PostgresServer) -> int:
+        """How many connections nodes have to a server for the database."""
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nostrtx'"
+            f" AND datname = '{self.name}' AND query LIKE '%COMMIT%'"
+        )
+        number: int = server.execute(query)[0][0]
+        return number
+
+    def test_own_writing(self) -> None:
+        """Whatever a node has stored its queries find at once, replica or not."""
+        for number in range(40):
+            note = make_event(content=f"{number}")
+            self.node.save(note)
+            self.assertEqual(self.node.found(Filter(ids=(note.id,))), [note.raw])
+
+    def test_replica_answers(self) -> None:
+        """The replica answers queries while it keeps up."""
+        self.node.save(make_event())
+        while self.replica.execute(
+            "SELECT last_seq FROM nostrtx.counters", self.name
+        ) != [(1,)]:
+            continue
+        for _ in range(5):
+            self.assertEqual(len(self.node.found(Filter())), 1)
+        self.assertGreater(self.readers_on(self.replica), 0)
+
+    def test_replica_is_behind(self) -> None:
+        """The primary answers what the replica does not know yet."""
+        self.node.found(Filter())
+        self.replica.execute("SELECT pg_wal_replay_pause()")
+        note = make_event()
+        self.node.save(note)
+        self.assertEqual(self.node.found(Filter()), [note.raw])
+        # Not even asked for a while.
+        self.assertEqual(self.node.found(Filter()), [note.raw])
+        self.replica.execute("SELECT pg_wal_replay_resume()")
+        self.node.reactor.advance(10)
+        self.assertEqual(self.node.found(Filter()), [note.raw])
+
+    def test_replica_is_away(self) -> None:
+        """Without the replica the primary answers; later it is asked again."""
+        note = make_event()
+        self.node.save(note)
+        self.node.found(Filter())
+        self.replica.stop()
+        for _ in range(3):
+            self.assertEqual(self.node.found(Filter()), [note.raw])
+            self.node.reactor.advance(10)
+        self.replica.begin()
+        self.node.reactor.advance(10)
+        self.assertEqual(self.node.found(Filter()), [note.raw])
+
+    def test_log_is_the_primary(self) -> None:
+        """The log, saving and being alone never ask the replica."""
+        self.replica.execute("SELECT pg_wal_replay_pause()")
+        note = make_event()
+        self.node.save(note)
+        self.assertEqual(self.node.store.events_after(0, 9), [(1, note.raw)])
+        self.node.reactor.result_of(self.node.store.alone())()
+        self.replica.execute("SELECT pg_wal_replay_resume()")
+
+    def test_not_the_primary(self) -> None:
+        """A replica cannot be the store itself; one line says so."""
+        store = postgres_store(self.replica.url(self.name), WaitingReactor())
+        error = self.assertRaises(StoreUnusable, store.open)
+        self.assertIn("replica", str(error))
+
+    def test_promoted(self) -> None:
+        """Once the replica has taken over, a node with both in its URL goes on."""
+        self.node.close()
+        url = (
+            f"postgresql://postgres@127.0.0.1:{self.server.port},"
+            f"127.0.0.1:{self.replica.port}/{self.name}"
+        )
+        node = Node(url)
+        self.addCleanup(node.close)
+        note, late = make_event(), make_event(content="late")
+        node.save(note)
+        while self.replica.execute(
+            "SELECT last_seq FROM nostrtx.counters", self.name
+        ) != [(1,)]:
+            continue
+        self.server.stop()
+        self.replica.execute("SELECT pg_promote()")
+        while True:
+            try:
+                node.save(late)
+                break
+            except StoreError:
+                continue
+        self.assertEqual(set(node.found(Filter())), {note.raw, late.raw})
