@@ -12,6 +12,7 @@ from nostrtx.cli.main import main
 from nostrtx.nostr.bech32 import Npub, Nsec, encode
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.membership.register import Invite, Outcome, Register
+from nostrtx.storage.register_file import RegisterFile
 from tests.storage.events import ALICE, BOB, event_id
 
 
@@ -24,7 +25,7 @@ class MembershipCommandTests(SynchronousTestCase):
         directory.mkdir(parents=True)
         self.config = directory / "settings.toml"
         self.set_up(enabled=True)
-        self.register = Register(str(directory / "membership.sqlite"))
+        self.register = Register(RegisterFile(str(directory / "membership.sqlite")))
         self.addCleanup(self.register.close)
 
     def set_up(self, *, enabled: bool) -> None:
