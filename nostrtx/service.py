@@ -42,7 +42,7 @@ from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
-from nostrtx.storage.opening import open_store
+from nostrtx.storage.opening import open_store, shown_url
 from nostrtx.storage.register_opening import register_database
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
@@ -421,7 +421,7 @@ def make_service(
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     for child in (
-        StoreService(store, settings.store.url, facts_of_store),
+        StoreService(store, shown_url(settings.store.url), facts_of_store),
         *keys,
         BroadcasterService(broadcaster, roll_call, give_up),
         RelayService(relay, reactor, settings),

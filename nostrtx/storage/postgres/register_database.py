@@ -13,37 +13,32 @@ earlier state.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, Timer
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
 from zope.interface import implementer
 
-from nostrtx.interfaces import IRegisterDatabase, RegisterError
-
-#: How connections behave unless the URL says something else. What does not answer
-#: for some seconds is taken for dead.
-_DEFAULTS: Final = {
-    "application_name": "nostrtx",
-    "connect_timeout": "3",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-    "client_encoding": "utf8",
-}
+from nostrtx.interfaces import IRegisterDatabase, RegisterError, StoreUnusable
+from nostrtx.storage.postgres.session import connection_parameters
 
 #: Names the lock of whoever changes the register.
 _LOCK: Final = int.from_bytes(b"nostrtx2", "big")
 
 #: How long to wait for another process that is writing, in seconds.
 BUSY_SECONDS: Final = 5.0
+
+#: How many times as long a server may say nothing at all.
+_PATIENCE: Final = 4
+
+#: How long closing waits for what is under way, in seconds.
+_CLOSING_SECONDS: Final = 1.0
 
 #: How long a transaction may stand still because its process does.
 _IDLE_SECONDS: Final = 10
@@ -107,6 +102,7 @@ class PostgresRegisterDatabase:
     ) -> None:
         self._url = url
         self._seconds = seconds
+        self._patience_seconds = _PATIENCE * busy_seconds
         busy = round(busy_seconds * 1000)
         self._begin_query = _BEGIN.format(
             busy=busy, twice=2 * busy, idle=_IDLE_SECONDS * 1000, lock=_LOCK
@@ -116,32 +112,34 @@ class PostgresRegisterDatabase:
         self._connection: psycopg.Connection[Any] | None = None
         self._next_try = 0.0
         self._is_changed = False
+        self._is_late = False
+        self._is_closed = False
         self._seen: UUID | None = None
 
     def open(self, schema: str, version: int) -> None:
         """Connect, and make the tables if there are none."""
         try:
-            self._parameters = {**_DEFAULTS, **conninfo_to_dict(self._url)}
-        except psycopg.Error:
-            # What it says repeats the URL, which may hold a password.
-            raise RegisterError(
-                "the register of members: the store's URL is not understood: it must"
-                " be like postgresql://user@host/database"
-            ) from None
+            self._parameters = connection_parameters(self._url)
+        except StoreUnusable as error:
+            raise RegisterError(f"the register of members: {error}") from None
         with self.transaction():
             self._prepare(schema, version)
-        with self._lock, _told():
+        with self._asking():
             self._seen = self._stamp()
 
     def close(self) -> None:
-        """End the connection."""
-        with self._lock:
-            self._drop()
+        """End the connection, also if the server says nothing."""
+        self._is_closed = True
+        if not self._lock.acquire(timeout=_CLOSING_SECONDS):
+            self._abort()
+            self._lock.acquire()
+        self._drop()
+        self._lock.release()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable at the end, with nobody else writing meanwhile."""
-        with self._lock, _told():
+        with self._asking():
             connection = self._begin()
             stamps: tuple[Any, ...] | None = None
             try:
@@ -169,9 +167,34 @@ class PostgresRegisterDatabase:
 
     def has_changed(self) -> bool:
         """Whether others have changed it since this was last asked."""
-        with self._lock, _told():
+        with self._asking():
             before, self._seen = self._seen, self._stamp()
             return self._seen != before
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Ask the server, alone, and not for ever."""
+        with self._lock, _told():
+            self._is_late = False
+            timer = Timer(self._patience_seconds, self._abort)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    def _abort(self) -> None:
+        """Break the connection, whatever waits for it; from any thread."""
+        self._is_late = True
+        try:
+            if (connection := self._connection) is not None:
+                with socket.fromfd(
+                    connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
+                ) as descriptor:
+                    descriptor.shutdown(socket.SHUT_RDWR)
+        except (OSError, psycopg.Error):
+            pass
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> Any:
         assert self._connection is not None, "there is no transaction"
@@ -205,7 +228,7 @@ class PostgresRegisterDatabase:
                 raise
             except psycopg.OperationalError:
                 self._drop()
-                if has_connected:
+                if has_connected or self._is_late:
                     raise
                 has_connected = True
             except BaseException:
@@ -221,7 +244,7 @@ class PostgresRegisterDatabase:
             assert self._connection is not None
             return self._connection
         self._drop()
-        if self._seconds() < self._next_try:
+        if self._is_closed or self._seconds() < self._next_try:
             # Whoever waits here keeps others waiting.
             raise RegisterError("the register of members cannot be reached")
         try:

@@ -5,6 +5,7 @@ Tests for :mod:`nostrtx.relay.membership.register`, over each database it may be
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import SIGQUIT
 
@@ -169,7 +170,43 @@ class PostgresRegisterTests(RegisterTests, SynchronousTestCase):
 
 
 class PostgresRestartTests(SynchronousTestCase):
-    """A server that is gone for a while."""
+    """A server that is gone for a while, or does not answer."""
+
+    def paused(self, busy_seconds: float) -> tuple[PostgresServer, Register]:
+        """A server that stands still, and a register that was opened before."""
+        server = PostgresServer.start(durable=False)
+        self.addCleanup(server.remove)
+        url = f"{server.url()}?connect_timeout=2"
+        register = Register(PostgresRegisterDatabase(url, busy_seconds=busy_seconds))
+        register.add_member(ALICE)
+        server.pause()
+        return server, register
+
+    def test_paused(self) -> None:
+        """A server that says nothing is not waited for for ever."""
+        server, register = self.paused(0.05)
+        for call in (register.has_changed, register.contents):
+            error = self.assertRaises(RegisterError, call)
+            self.assertNotIn("\n", str(error))
+        server.resume()
+        register.close()
+        self.assertRaises(RegisterError, register.contents)
+        again = Register(PostgresRegisterDatabase(server.url()))
+        self.addCleanup(again.close)
+        self.assertEqual(again.contents().members, {ALICE: ()})
+
+    def test_closed_while_paused(self) -> None:
+        """Closing does not wait for a server that says nothing, nor who waits."""
+        server, register = self.paused(3600)
+        with ThreadPoolExecutor(2) as threads:
+            waiting = [
+                threads.submit(call)
+                for call in (register.contents, register.has_changed)
+            ]
+            register.close()
+            for one in waiting:
+                self.assertIsInstance(one.exception(), RegisterError)
+        server.resume()
 
     def test_restart(self) -> None:
         """What cannot be done meanwhile fails, and what comes later does not."""
