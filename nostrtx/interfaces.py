@@ -694,10 +694,10 @@ class IRegisterDatabase(Interface):
         step of a transaction fails, nobody knows.
         """
 
-    def rows(query: str, *values: object) -> list[tuple[Any, ...]]:
+    def rows(query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a query finds; in a transaction."""
 
-    def change(statement: str, *values: object) -> int:
+    def change(statement: str, values: Sequence[object] = ()) -> int:
         """Change something; how many rows that concerned. In a transaction."""
 
     def has_changed() -> bool:

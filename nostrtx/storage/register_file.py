@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
@@ -76,13 +76,13 @@ class RegisterFile:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a query finds."""
-        return self._db.execute(query, values).fetchall()
+        return self._db.execute(query, tuple(values)).fetchall()
 
-    def change(self, statement: str, *values: object) -> int:
+    def change(self, statement: str, values: Sequence[object] = ()) -> int:
         """Change something; how many rows that concerned."""
-        return self._db.execute(statement, values).rowcount
+        return self._db.execute(statement, tuple(values)).rowcount
 
     def has_changed(self) -> bool:
         """Whether others have changed it since this was last asked."""

@@ -154,12 +154,13 @@ class Register:
                 if not self._has("roles", "id", role):
                     raise RegisterError(f"there is no role {role!r}")
             before = self._db.rows(
-                "SELECT role FROM member_roles WHERE pubkey = ? ORDER BY role", pubkey
+                "SELECT role FROM member_roles WHERE pubkey = ? ORDER BY role",
+                (pubkey,),
             )
             wanted = [(role,) for role in sorted(set(roles))]
             if not self._add(pubkey) and before == wanted:
                 return False
-            self._db.change("DELETE FROM member_roles WHERE pubkey = ?", pubkey)
+            self._db.change("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))
             self._give(pubkey, roles)
             return True
 
@@ -196,8 +197,8 @@ class Register:
     def remove_role(self, id_: str) -> bool:
         """Remove a role, and take it from all members; False if there is none."""
         with self._db.transaction():
-            self._db.change("DELETE FROM member_roles WHERE role = ?", id_)
-            return self._db.change("DELETE FROM roles WHERE id = ?", id_) > 0
+            self._db.change("DELETE FROM member_roles WHERE role = ?", (id_,))
+            return self._db.change("DELETE FROM roles WHERE id = ?", (id_,)) > 0
 
     def add_invite(self, invite: Invite) -> None:
         """Make a code valid."""
@@ -215,12 +216,12 @@ class Register:
             if not self._has("members", "pubkey", inviter):
                 return None
             for row in self._db.rows(
-                "SELECT * FROM invites WHERE inviter = ?", inviter
+                "SELECT * FROM invites WHERE inviter = ?", (inviter,)
             ):
                 invite = Invite(*row)
                 if not invite.is_expired(now):
                     return invite
-            self._db.change("DELETE FROM invites WHERE inviter = ?", inviter)
+            self._db.change("DELETE FROM invites WHERE inviter = ?", (inviter,))
             self._put_invite(fresh)
             return fresh
 
@@ -235,7 +236,7 @@ class Register:
     def revoke_invite(self, code: str) -> bool:
         """Make a code void; False if there is none."""
         with self._db.transaction():
-            return self._db.change("DELETE FROM invites WHERE code = ?", code) > 0
+            return self._db.change("DELETE FROM invites WHERE code = ?", (code,)) > 0
 
     def join(
         self, request: bytes, made_at: int, pubkey: bytes, code: str, now: float
@@ -261,7 +262,7 @@ class Register:
             if invite.is_expired(now):
                 return Outcome.EXPIRED
             self._db.change(
-                "UPDATE invites SET uses_left = uses_left - 1 WHERE code = ?", code
+                "UPDATE invites SET uses_left = uses_left - 1 WHERE code = ?", (code,)
             )
             self._db.change("DELETE FROM invites WHERE uses_left <= 0")
             self._add(pubkey)
@@ -280,7 +281,7 @@ class Register:
 
     def _add(self, pubkey: bytes) -> bool:
         added = self._db.change(
-            "INSERT INTO members VALUES (?) ON CONFLICT DO NOTHING", pubkey
+            "INSERT INTO members VALUES (?) ON CONFLICT DO NOTHING", (pubkey,)
         )
         return added > 0
 
@@ -288,36 +289,37 @@ class Register:
         for role in roles:
             self._db.change(
                 "INSERT INTO member_roles VALUES (?, ?) ON CONFLICT DO NOTHING",
-                pubkey,
-                role,
+                (pubkey, role),
             )
 
     def _remove(self, pubkey: bytes) -> bool:
-        self._db.change("DELETE FROM member_roles WHERE pubkey = ?", pubkey)
-        self._db.change("DELETE FROM invites WHERE inviter = ?", pubkey)
-        return self._db.change("DELETE FROM members WHERE pubkey = ?", pubkey) > 0
+        self._db.change("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))
+        self._db.change("DELETE FROM invites WHERE inviter = ?", (pubkey,))
+        return self._db.change("DELETE FROM members WHERE pubkey = ?", (pubkey,)) > 0
 
     def _put_role(self, role: Role) -> None:
-        self._db.change(_PUT_ROLE, *attrs.astuple(role))
+        self._db.change(_PUT_ROLE, attrs.astuple(role))
 
     def _put_invite(self, invite: Invite) -> None:
         self._db.change(
-            "INSERT INTO invites VALUES (?, ?, ?, ?)", *attrs.astuple(invite)
+            "INSERT INTO invites VALUES (?, ?, ?, ?)", attrs.astuple(invite)
         )
 
     def _invite(self, code: str) -> Invite | None:
         if "\0" in code:
             # A stranger may ask for such a one; a database may not even be asked.
             return None
-        rows = self._db.rows("SELECT * FROM invites WHERE code = ?", code)
+        rows = self._db.rows("SELECT * FROM invites WHERE code = ?", (code,))
         return Invite(*rows[0]) if rows else None
 
     def _remember(self, request: bytes, made_at: int, now: float) -> None:
         """Not to be granted again; until its date alone would forbid that."""
         self._db.change(
-            "DELETE FROM requests WHERE created_at < ?", now - 2 * WINDOW_SECONDS
+            "DELETE FROM requests WHERE created_at < ?", (now - 2 * WINDOW_SECONDS,)
         )
-        self._db.change("INSERT INTO requests VALUES (?, ?)", request, made_at)
+        self._db.change("INSERT INTO requests VALUES (?, ?)", (request, made_at))
 
     def _has(self, table: str, column: str, value: object) -> bool:
-        return bool(self._db.rows(f"SELECT 1 FROM {table} WHERE {column} = ?", value))
+        return bool(
+            self._db.rows(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,))
+        )

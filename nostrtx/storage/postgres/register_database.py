@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock, Timer
 from time import monotonic
@@ -154,12 +154,12 @@ class PostgresRegisterDatabase:
                 # Nobody else has changed anything before.
                 self._seen = stamps[1]
 
-    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a query finds."""
         found: list[tuple[Any, ...]] = self._execute(query, values).fetchall()
         return found
 
-    def change(self, statement: str, *values: object) -> int:
+    def change(self, statement: str, values: Sequence[object] = ()) -> int:
         """Change something; how many rows that concerned."""
         count: int = self._execute(statement, values).rowcount
         self._is_changed = self._is_changed or count > 0
@@ -196,7 +196,7 @@ class PostgresRegisterDatabase:
         except (OSError, psycopg.Error):
             pass
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> Any:
+    def _execute(self, statement: str, values: Sequence[object]) -> Any:
         assert self._connection is not None, "there is no transaction"
         query = statement.replace("?", "%s").encode()
         return self._connection.execute(query, values)

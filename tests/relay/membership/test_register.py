@@ -98,12 +98,12 @@ class PostgresRegisterTests(RegisterTests, SynchronousTestCase):
 
         def change() -> None:
             with database.transaction():
-                database.change("INSERT INTO members VALUES (?)", ALICE)
+                database.change("INSERT INTO members VALUES (?)", (ALICE,))
                 shared_server().execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     f" WHERE datname = '{self.name}' AND xact_start IS NOT NULL"
                 )
-                database.change("INSERT INTO members VALUES (?)", BOB)
+                database.change("INSERT INTO members VALUES (?)", (BOB,))
 
         error = self.assertRaises(RegisterError, change)
         self.assertNotIn("\n", str(error))
