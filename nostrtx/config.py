@@ -45,7 +45,8 @@ class RelaySettings:
         contact: A URI, such as ``mailto:operator@example.com``.
         pubkey: The operator's public key: 64 hexadecimal digits, or npub (NIP-19).
         key_file: Where the relay's own secret key lies; empty for ``relay.key`` in
-            the store's directory. Made when it is needed and missing.
+            the store's directory. Made when it is needed and missing. With a store
+            in PostgreSQL it must be named, and hold the same key on every node.
         icon: URL of a square picture.
         banner: URL of a wide picture.
         terms_of_service: URL of the terms.
@@ -108,6 +109,11 @@ class StoreSettings:
         """Where a store on this machine lies; None for any other."""
         scheme, _, path = self.url.partition(":")
         return path if scheme == "lmdb" and path else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether nodes on several machines may use the store: it is a PostgreSQL."""
+        return self.url.startswith(("postgresql://", "postgres://"))
 
 
 @attrs.frozen
@@ -263,7 +269,7 @@ class MembershipSettings:
         invite_uses: How many may join with such a code.
         invite_days: How long such a code is good.
         file: Where members and codes are kept; empty for ``membership.sqlite`` in
-            the store's directory.
+            the store's directory, or for the store itself if it is a PostgreSQL.
     """
 
     enabled: bool = False
@@ -463,7 +469,11 @@ class Settings:
 
     @property
     def membership_file(self) -> str | None:
-        """Where members and codes are kept; None if they are forgotten on exit."""
+        """
+        The file in which members and codes are kept.
+
+        None if they are in a shared store, or forgotten on exit as those in memory.
+        """
         return self.membership.file or self._beside_store("membership.sqlite")
 
     @property

@@ -27,23 +27,24 @@ from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.config import RelaySettings, SearchSettings, Settings
 from nostrtx.config_file import ConfigError
+from nostrtx.consistency import check_consistency
 from nostrtx.interfaces import (
     BroadcasterUnusable,
     IBroadcaster,
     IEventStore,
+    RegisterError,
     StoreUnusable,
 )
+from nostrtx.key_service import KeyService
 from nostrtx.listening import OpenPorts, url_of
-from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
-from nostrtx.relay.membership.register import RegisterError
-from nostrtx.relay.own_key import KeyUnusable
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
-from nostrtx.storage.opening import open_store
+from nostrtx.storage.opening import open_store, shown_url
+from nostrtx.storage.register_opening import register_database
 from nostrtx.storage.search.opening import can_search, with_search
 from nostrtx.turns import turns_of
 from nostrtx.web.information import information_of
@@ -185,12 +186,12 @@ class RelayService(Service):
         Start the processes and the sweep.
 
         Raises:
-            CannotServe: The relay's key or its register of members cannot be used;
-                the text is one line that says why.
+            CannotServe: The register of members cannot be used; the text is one line
+                that says why.
         """
         try:
             self._relay.start(self._reactor, verifier_count(self._processes))
-        except (KeyUnusable, RegisterError) as error:
+        except RegisterError as error:
             raise CannotServe(f"nostr-relay: {error}") from None
         super().startService()
 
@@ -367,16 +368,10 @@ def make_service(
             settings call the machine.
 
     Raises:
-        ConfigError: The store's URL names no kind of store, or there is no URL under
-            which the relay could be announced.
+        ConfigError: The store's URL names no kind of store, or another setting is
+            missing that is needed with these.
     """
-    if settings.discovery.announce:
-        try:
-            parse_relay_url(settings.relay.url)
-        except RelayURLError as error:
-            raise ConfigError(
-                f"relay.url: needed for discovery.announce: {error}"
-            ) from None
+    check_consistency(settings)
     urls = RelayURLs(settings.relay)
     try:
         store = open_store(
@@ -384,6 +379,7 @@ def make_service(
             settings.store,
             reactor,
             lambda request: names_relay(request, urls.all()),
+            settings.timing.query_budget_seconds,
         )
     except StoreUnusable as error:
         raise ConfigError(f"store.url: {error}") from None
@@ -392,7 +388,7 @@ def make_service(
             store = with_search(store, settings.store.url, reactor)
         else:
             settings = attrs.evolve(settings, search=SearchSettings(enabled=False))
-            _log.info("There is no search: nostrtx[search] is not installed.")
+            _log.info("There is no search: it needs LMDB and nostrtx[search].")
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
@@ -411,13 +407,24 @@ def make_service(
             os.environ,
             lambda error: give_up(f"nostr-relay: {error}"),
         )
-    relay = Relay(store, broadcaster, turns, reactor, settings, urls.all, token_bytes)
+    relay = Relay(
+        store,
+        broadcaster,
+        turns,
+        reactor,
+        settings,
+        urls.all,
+        token_bytes,
+        register_database(settings),
+    )
     roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)
     facts = Tally(roll_call, relay.statistics).facts
     service = SequentialService()
+    keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     for child in (
-        StoreService(store, settings.store.url, facts_of_store),
+        StoreService(store, shown_url(settings.store.url), facts_of_store),
+        *keys,
         BroadcasterService(broadcaster, roll_call, give_up),
         RelayService(relay, reactor, settings),
         ListenerService(relay, websockets, reactor, settings, urls, facts, opener),

@@ -218,12 +218,26 @@ class ParseSettingsTests(SynchronousTestCase):
             ("store.url = 'lmdb:/x/y'", "/x/y/relay.key"),
             ("store.url = 'memory:'", None),
             ("store.url = 'memory:'\nrelay.key_file = '/k'", "/k"),
+            ("store.url = 'postgresql:///x'", None),
         ):
             self.assertEqual(parse_settings(text).key_file, key_file)
         settings = parse_settings("membership.file = 'm'")
         self.assertEqual(settings.membership_file, "m")
         self.assertEqual(Settings().membership_file, "data/membership.sqlite")
+        shared = parse_settings("store.url = 'postgresql:///x'")
+        self.assertIsNone(shared.membership_file)
         self.assertFalse(Settings().signs)
+
+    def test_shared_store(self) -> None:
+        """Nodes share a store in PostgreSQL, and no other."""
+        for url, is_shared in (
+            ("postgresql://relay@host/nostr", True),
+            ("postgres:///nostr", True),
+            ("lmdb:postgresql://x", False),
+            ("memory:", False),
+        ):
+            settings = parse_settings(f"store.url = '{url}'")
+            self.assertIs(settings.store.is_shared, is_shared)
 
     def test_all_faults_at_once(self) -> None:
         """Every fault is listed, in the order and the words of the file."""

@@ -20,6 +20,7 @@ from nostrtx.interfaces import (
     IClientSession,
     IEventStore,
     IOtherProcesses,
+    IRegisterDatabase,
     IRelay,
     IScreen,
     IStoredCount,
@@ -40,6 +41,8 @@ from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
+from nostrtx.storage.postgres.register_database import PostgresRegisterDatabase
+from nostrtx.storage.register_file import RegisterFile
 from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
@@ -50,6 +53,7 @@ _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),
     IOtherProcesses: (RollCall,),
+    IRegisterDatabase: (RegisterFile, PostgresRegisterDatabase),
     IRelay: (Relay,),
     IScreen: (Screen,),
     IStoredCount: (LMDBStoredCount,),

@@ -24,15 +24,18 @@ from nostrtx.config import (
     DiscoverySettings,
     IngestSettings,
     ListenSettings,
+    MembershipSettings,
     RelaySettings,
     Settings,
     StoreSettings,
 )
 from nostrtx.config_file import ConfigError
 from nostrtx.interfaces import StoreUnusable
+from nostrtx.key_service import KeyService
 from nostrtx.relay.relay import Relay
 from nostrtx.service import (
     AnnouncementService,
+    BroadcasterService,
     ListenerService,
     RelayService,
     RelayURLs,
@@ -478,6 +481,21 @@ class MakeServiceTests(ListeningTestCase):
         settings = Settings(discovery=DiscoverySettings(announce=True))
         fault = self.assertRaises(ConfigError, make_service, settings, self.reactor)
         self.assertTrue(str(fault).startswith("relay.url: needed"))
+
+    def test_key_before_the_others(self) -> None:
+        """The key is read after the store was opened and before others are joined."""
+        path = self.mktemp()
+        settings = attrs.evolve(
+            self.settings("tcp:7447"),
+            store=StoreSettings(url=f"lmdb:{path}"),
+            membership=MembershipSettings(enabled=True),
+        )
+        service: Any = make_service(settings, self.reactor)
+        kinds = [type(child) for child in service]
+        self.assertEqual(kinds[:3], [StoreService, KeyService, BroadcasterService])
+        self.assertFalse(os.path.exists(path))
+        service = make_service(_IN_MEMORY, self.reactor)
+        self.assertNotIn(KeyService, [type(child) for child in service])
 
     def test_unknown_store(self) -> None:
         """A store's URL that names none is a fault of the settings."""

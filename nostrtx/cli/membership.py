@@ -15,9 +15,11 @@ import click
 from nostrtx.cli.key_types import PubkeyType
 from nostrtx.cli.store_options import store_options
 from nostrtx.config_file import ConfigError, load_settings
+from nostrtx.interfaces import RegisterError
 from nostrtx.nostr.bech32 import Npub, encode
 from nostrtx.nostr.membership import Role
-from nostrtx.relay.membership.register import Invite, Register, RegisterError
+from nostrtx.relay.membership.register import Invite, Register
+from nostrtx.storage.register_opening import register_database
 
 _DAY = 86_400
 
@@ -35,11 +37,11 @@ def _register(config: str | None, store: str | None) -> Iterator[Register]:
         if store is not None:
             url = attrs.evolve(settings.store, url=store)
             settings = attrs.evolve(settings, store=url)
-        if settings.membership_file is None:
+        if settings.membership_file is None and not settings.store.is_shared:
             raise click.ClickException(
                 "a relay in memory keeps no members; name a store with --store"
             )
-        register = Register(settings.membership_file)
+        register = Register(register_database(settings))
         try:
             yield register
         finally:

@@ -20,6 +20,7 @@ from nostrtx.interfaces import (
     IClient,
     IClientSession,
     IEventStore,
+    IRegisterDatabase,
     IRelay,
     ITurns,
 )
@@ -64,6 +65,8 @@ class Relay:
         settings: All but those of the edge are used.
         urls: The URLs by which clients know this relay.
         random_bytes: Makes what nobody can guess.
+        register: Where members are kept, opened and closed here; may be None where
+            there are none.
 
     Attributes:
         statistics: What this process has counted.
@@ -81,6 +84,7 @@ class Relay:
         settings: Settings,
         urls: Callable[[], Sequence[str]],
         random_bytes: Callable[[int], bytes],
+        register: IRegisterDatabase | None = None,
     ) -> None:
         self.statistics = Statistics()
         self._settings = settings
@@ -130,6 +134,7 @@ class Relay:
             rules.append(self._groups.admission)
         # Whoever takes note of an event has done so before it is delivered.
         self._events.follow(self._fan_out.deliver)
+        self._register_database = register
         self._register: Register | None = None
         self._ingest = Ingest(
             store,
@@ -199,7 +204,7 @@ class Relay:
             KeyUnusable: The relay's own key is needed and cannot be had.
             RegisterError: Members are to be served and their register is unusable.
         """
-        if self._settings.signs:
+        if self._settings.signs and not self.own_key.is_loaded:
             self.own_key.load()
         self.bans.start()
         self._events.start()
@@ -207,7 +212,8 @@ class Relay:
             lookup = domain_lookup(reactor, self._settings.nip05)
             self._identifiers.start(lookup.document)
         if self._membership is not None:
-            self._register = Register(self._settings.membership_file or ":memory:")
+            assert self._register_database is not None, "members need a register"
+            self._register = Register(self._register_database)
             in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
             self._membership.start(self._register, in_thread)
         if self._groups is not None:

@@ -12,6 +12,9 @@ from nostrtx.cli.main import main
 from nostrtx.nostr.bech32 import Npub, Nsec, encode
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.membership.register import Invite, Outcome, Register
+from nostrtx.storage.postgres.register_database import PostgresRegisterDatabase
+from nostrtx.storage.register_file import RegisterFile
+from tests.live.postgres_server import shared_server
 from tests.storage.events import ALICE, BOB, event_id
 
 
@@ -24,7 +27,7 @@ class MembershipCommandTests(SynchronousTestCase):
         directory.mkdir(parents=True)
         self.config = directory / "settings.toml"
         self.set_up(enabled=True)
-        self.register = Register(str(directory / "membership.sqlite"))
+        self.register = Register(RegisterFile(str(directory / "membership.sqlite")))
         self.addCleanup(self.register.close)
 
     def set_up(self, *, enabled: bool) -> None:
@@ -140,6 +143,28 @@ class MembershipCommandTests(SynchronousTestCase):
         """A relay in memory has no register to work on."""
         said = self.refusal("members", "list", "--store", "memory:")
         self.assertIn("--store", said)
+
+    def test_shared(self) -> None:
+        """Members of a relay whose store nodes share are in that store."""
+        server = shared_server()
+        name = server.make_database()
+        self.addCleanup(server.drop_database, name)
+        url = server.url(name)
+        code = self.output("invite", "create", "--store", url).strip()
+        self.output("members", "add", ALICE.hex(), "--store", url)
+        register = Register(PostgresRegisterDatabase(url))
+        self.addCleanup(register.close)
+        self.assertEqual([invite.code for invite in register.invites()], [code])
+        self.assertEqual(register.contents().members, {ALICE: ()})
+        self.assertEqual(self.register.contents().members, {})
+
+    def test_out_of_reach(self) -> None:
+        """Where the shared store cannot be reached, one line says so."""
+        url = "postgresql://relay:secret@127.0.0.1:1/nostr"
+        said = self.refusal("members", "list", "--store", url)
+        self.assertIn("register of members", said)
+        self.assertNotIn("secret", said)
+        self.assertEqual(len(said.splitlines()), 1)
 
     def test_no_directory(self) -> None:
         """Where the store's directory is missing, one line says so."""

@@ -44,6 +44,7 @@ from nostrtx.relay.session_auth import AuthRules, SessionAuth
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.visibility import Visibility
 from nostrtx.storage.memory import MemoryEventStore
+from nostrtx.storage.register_file import RegisterFile
 from tests.storage.events import NOW, signed_event
 
 #: The URL of every relay in the tests.
@@ -570,6 +571,7 @@ class RelayUnderTest:
             settings,
             relay_urls,
             RandomBytes(),
+            RegisterFile(settings.membership_file or ":memory:"),
         )
 
     def connect(self) -> tuple[FakeClient, IClientSession]:

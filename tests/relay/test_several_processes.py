@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import GroupSettings, Settings, StoreSettings
+from nostrtx.config import (
+    GroupSettings,
+    MembershipSettings,
+    RelaySettings,
+    Settings,
+    StoreSettings,
+)
+from nostrtx.relay.membership.members import WATCH_SECONDS
+from nostrtx.relay.membership.register import Invite, Register
+from nostrtx.storage.register_file import RegisterFile
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import RelayUnderTest, accepted, req_message, seen
+from tests.relay.membership.membership_case import PoolReactor
 from tests.relay.visitor import Visitor
 from tests.storage.events import public_key, signed_event
 
-ADMIN, BOB = 11, 12
+ADMIN, BOB, CAROL = 11, 12, 13
 
 
 class SeveralProcessesCase(SynchronousTestCase):
@@ -20,6 +32,7 @@ class SeveralProcessesCase(SynchronousTestCase):
 
     settings = Settings()
     shares_store = True
+    reactor: Any = None
 
     def setUp(self) -> None:
         """Start both."""
@@ -32,7 +45,7 @@ class SeveralProcessesCase(SynchronousTestCase):
         )
         self.there.store.inner = self.here.store.inner
         for process in (self.here, self.there):
-            process.relay.start(None, 0)
+            process.relay.start(self.reactor, 0)
             self.addCleanup(process.relay.stop)
         self.one = Visitor(self.here)
         self.other = Visitor(self.there)
@@ -199,10 +212,126 @@ class GroupTests(SeveralProcessesCase):
         self.do(self.other, ADMIN, 9002, ["closed"])
         self.do(self.one, ADMIN, 9009, ["code", "abc"])
         self.assertEqual(self.do(self.other, BOB, 9021, ["code", "abc"]), (True, ""))
-        self.assertFalse(self.do(self.one, 13, 9021, ["code", "abc"])[0])
+        self.assertFalse(self.do(self.one, CAROL, 9021, ["code", "abc"])[0])
 
 
 class DistantGroupTests(GroupTests):
+    """The same where news brings the events."""
+
+    shares_store = False
+
+
+class MembershipTests(SeveralProcessesCase):
+    """Members who come and go by way of several processes (NIP-43)."""
+
+    reactor = PoolReactor()
+
+    def setUp(self) -> None:
+        """Start both with one register and one key."""
+        key_file, register = self.mktemp(), self.mktemp()
+        Path(key_file).write_text("77" * 32)
+        self.settings = attrs.evolve(
+            self.settings,
+            relay=RelaySettings(key_file=key_file),
+            membership=MembershipSettings(enabled=True, file=register),
+        )
+        super().setUp()
+        self.register = Register(RegisterFile(register))
+        self.addCleanup(self.register.close)
+        self.settle()
+        self.one.ask({"kinds": [8000, 8001, 13534]})
+        self.other.ask({"kinds": [8000, 8001, 13534]})
+
+    def watch(self) -> None:
+        """Let both look at the register."""
+        for process in (self.here, self.there):
+            process.clock.advance(WATCH_SECONDS)
+            self.settle()
+
+    def send(
+        self, under_test: RelayUnderTest, secret: int, kind: int, *tags: list[str]
+    ) -> tuple[bool, str]:
+        """Publish an event as somebody who is authenticated."""
+        now = int(under_test.clock.seconds())
+        visitor = Visitor(under_test)
+        visitor.publish(signed_event(secret, tags=[["-"]], created_at=now))
+        visitor.authenticate(secret, created_at=now)
+        event = signed_event(secret, kind=kind, tags=tags, created_at=now)
+        ((_, _, is_accepted, reason),) = self.publish(visitor, event)
+        return is_accepted, reason
+
+    def heard(self) -> list[tuple[int, list[int]]]:
+        """Of what kind the news were that both have heard, and of whom."""
+        names = {public_key(one).hex(): one for one in (ADMIN, BOB, CAROL)}
+        heard = [
+            [
+                (
+                    message[2]["kind"],
+                    sorted(names[tag[1]] for tag in message[2]["tags"] if len(tag) > 1),
+                )
+                for message in visitor.heard()
+            ]
+            for visitor in (self.one, self.other)
+        ]
+        self.assertEqual(*heard)
+        return sorted(heard[0])
+
+    def test_join(self) -> None:
+        """Who joins at one process is soon a member at the other; one tells of it."""
+        self.register.add_invite(Invite("code"))
+        self.assertTrue(self.send(self.here, BOB, 28934, ["claim", "code"])[0])
+        self.assertEqual(self.send(self.here, BOB, 1), (True, ""))
+        self.watch()
+        self.assertEqual(self.send(self.there, BOB, 1), (True, ""))
+        self.assertEqual(self.heard(), [(8000, [BOB]), (13534, [BOB])])
+        self.watch()
+        self.assertEqual(self.heard(), [])
+
+    def test_leave(self) -> None:
+        """Who leaves by way of one process soon is no member at the other."""
+        self.register.add_member(public_key(BOB))
+        self.watch()
+        self.heard()
+        self.assertEqual(self.send(self.there, BOB, 28936, ["-"]), (True, ""))
+        self.watch()
+        self.assertFalse(self.send(self.here, BOB, 1)[0])
+        self.assertEqual(self.heard(), [(8001, [BOB]), (13534, [])])
+
+    def test_code_is_used_once(self) -> None:
+        """A code that has let somebody in at one process is used up at all."""
+        self.register.add_invite(Invite("code"))
+        self.assertTrue(self.send(self.here, BOB, 28934, ["claim", "code"])[0])
+        self.assertEqual(
+            self.send(self.there, CAROL, 28934, ["claim", "code"]),
+            (False, "restricted: that is an invalid invite code"),
+        )
+
+    def test_command(self) -> None:
+        """All notice what the command has changed, and one tells of it."""
+        self.register.add_member(public_key(BOB))
+        self.watch()
+        for process, text in ((self.here, "1"), (self.there, "2")):
+            self.assertEqual(self.send(process, BOB, 1, ["x", text]), (True, ""))
+        self.assertEqual(self.heard(), [(8000, [BOB]), (13534, [BOB])])
+
+    def test_told_late(self) -> None:
+        """Whoever had to wait tells of what is true by then, and of nothing twice."""
+        leave = self.successResultOf(self.here.store.alone())
+        self.register.add_member(public_key(BOB))
+        self.watch()
+        self.assertEqual(self.heard(), [])
+        self.assertEqual(self.send(self.there, BOB, 1), (True, ""))
+        self.register.add_member(public_key(CAROL))
+        leave()
+        self.settle()
+        self.assertEqual(
+            self.heard(), [(8000, [BOB]), (8000, [CAROL]), (13534, [BOB, CAROL])]
+        )
+        self.watch()
+        self.assertEqual(self.heard(), [])
+
+
+class DistantMembershipTests(MembershipTests):
     """The same where news brings the events."""
 
     shares_store = False

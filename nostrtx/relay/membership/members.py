@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from nostrtx.config import MembershipSettings
-from nostrtx.interfaces import IAdmission, Taken
+from nostrtx.interfaces import IAdmission, RegisterError, Taken
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.kinds import DELETION_REQUEST
@@ -47,7 +47,6 @@ from nostrtx.relay.membership.register import (
     Invite,
     Outcome,
     Register,
-    RegisterError,
 )
 from nostrtx.relay.own_events import Draft, OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
@@ -189,16 +188,14 @@ class Membership:
         await self._publishing.acquire()
         try:
             self._is_stale = True
-            contents = await self._do(self._register.contents)
-            self._access.members = contents.members
-            # Every process of the relay looks at the register; one tells of it.
-            leave = await self._own.alone()
-            try:
-                drafts = await self._news(contents)
-                if drafts:
-                    await self._own.publish(drafts)
-            finally:
-                leave()
+            if await self._news(await self._read()):
+                # Every process of the relay looks at the register; one tells of it.
+                leave = await self._own.alone()
+                try:
+                    # Who was alone before may have told of more than was known here.
+                    await self._own.publish(await self._news(await self._read()))
+                finally:
+                    leave()
             self._is_stale = False
         finally:
             self._publishing.release()
@@ -255,6 +252,11 @@ class Membership:
             self._is_stale = True
             if published.members:
                 self._log.info("The register of members was filled from their list.")
+
+    async def _read(self) -> Contents:
+        contents = await self._do(self._register.contents)
+        self._access.members = contents.members
+        return contents
 
     async def _published(self) -> Contents:
         lists = await self._own.stored(MEMBER_LIST)

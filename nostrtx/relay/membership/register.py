@@ -1,53 +1,49 @@
 # -*- test-case-name: tests.relay.membership.test_register -*-
 """
-The register of members, roles and invite codes: a small SQLite file.
+The register of members, roles and invite codes: tables in a small database.
 
-The relay and the ``nostrtx`` command write to it side by side. Each change is one
-transaction, on disk when the call returns, so a code that was used is used, whatever
-ends the process a moment later.
+All processes of the relay and the ``nostrtx`` command write to it side by side. Each
+change is one transaction, durable when the call returns, so a code that was used is
+used, whatever ends the process a moment later.
 
-Every call may wait for the disk: make it in a thread. Calls from several threads are
-taken one after the other.
+Every call may wait for the database: make it in a thread. Calls from several threads
+are taken one after the other.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import Enum
-from threading import Lock
 from typing import Final
 
 import attrs
 
+from nostrtx.interfaces import IRegisterDatabase, RegisterError
 from nostrtx.nostr.membership import WINDOW_SECONDS, Role
-
-#: How long to wait for another process that is writing, in seconds.
-_BUSY_SECONDS: Final = 5.0
 
 _VERSION: Final = 1
 
 _SCHEMA: Final = """
-CREATE TABLE members (pubkey BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE members (pubkey BLOB PRIMARY KEY);
 CREATE TABLE member_roles (
     pubkey BLOB NOT NULL, role TEXT NOT NULL, PRIMARY KEY (pubkey, role)
-) WITHOUT ROWID;
+);
 CREATE TABLE roles (
     id TEXT PRIMARY KEY, label TEXT NOT NULL, description TEXT NOT NULL,
     color INTEGER, place INTEGER
-) WITHOUT ROWID;
+);
 CREATE TABLE invites (
     code TEXT PRIMARY KEY, uses_left INTEGER, expires_at INTEGER, inviter BLOB
-) WITHOUT ROWID;
-CREATE TABLE requests (id BLOB PRIMARY KEY, created_at INTEGER NOT NULL) WITHOUT ROWID;
+);
+CREATE TABLE requests (id BLOB PRIMARY KEY, created_at INTEGER NOT NULL);
 CREATE TABLE restored (once INTEGER PRIMARY KEY)
 """
 
-
-class RegisterError(Exception):
-    """The register cannot be used; the text is one line that says why."""
+_PUT_ROLE: Final = """
+INSERT INTO roles VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+    label = excluded.label, description = excluded.description,
+    color = excluded.color, place = excluded.place
+"""
 
 
 class Outcome(Enum):
@@ -107,54 +103,37 @@ class Contents:
 
 class Register:
     """
-    The file, open.
+    The register, open.
 
     Args:
-        path: The file, made if there is none; ``:memory:`` for one that is forgotten.
+        database: Where it is kept; is opened, and closed by :meth:`close`.
 
     Raises:
         RegisterError: It cannot be opened. So does every method whose work fails.
     """
 
-    def __init__(self, path: str) -> None:
-        self._lock = Lock()
-        with _told(path):
-            if path != ":memory:":
-                # SQLite would make it readable for others.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._db = sqlite3.connect(
-                path,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            with self._transaction():
-                self._prepare()
-        self._seen = self._version()
+    def __init__(self, database: IRegisterDatabase) -> None:
+        self._db = database
+        database.open(_SCHEMA, _VERSION)
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+        """Close the database."""
+        self._db.close()
 
     def has_changed(self) -> bool:
         """Whether another process has changed it since this was last asked."""
-        with self._lock, _told():
-            before, self._seen = self._seen, self._version()
-            return self._seen != before
+        return self._db.has_changed()
 
     def contents(self) -> Contents:
         """Members and roles."""
-        with self._transaction():
+        with self._db.transaction():
             members: dict[bytes, list[str]] = {
-                pubkey: [] for (pubkey,) in self._db.execute("SELECT * FROM members")
+                pubkey: [] for (pubkey,) in self._db.rows("SELECT * FROM members")
             }
-            rows = self._db.execute("SELECT * FROM member_roles ORDER BY role")
+            rows = self._db.rows("SELECT * FROM member_roles ORDER BY role")
             for pubkey, role in rows:
                 members[pubkey].append(role)
-            roles = self._db.execute("SELECT * FROM roles ORDER BY id").fetchall()
+            roles = self._db.rows("SELECT * FROM roles ORDER BY id")
         return Contents(
             {pubkey: tuple(ids) for pubkey, ids in members.items()},
             tuple(Role(*row) for row in roles),
@@ -170,22 +149,19 @@ class Register:
         Raises:
             RegisterError: One of the roles does not exist.
         """
-        with self._transaction():
+        with self._db.transaction():
             for role in roles:
                 if not self._has("roles", "id", role):
                     raise RegisterError(f"there is no role {role!r}")
-            before = self._db.execute(
+            before = self._db.rows(
                 "SELECT role FROM member_roles WHERE pubkey = ? ORDER BY role",
                 (pubkey,),
-            ).fetchall()
+            )
             wanted = [(role,) for role in sorted(set(roles))]
             if not self._add(pubkey) and before == wanted:
                 return False
-            self._db.execute("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))
-            self._db.executemany(
-                "INSERT INTO member_roles VALUES (?, ?)",
-                [(pubkey, role) for (role,) in wanted],
-            )
+            self._db.change("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))
+            self._give(pubkey, roles)
             return True
 
     def restore(self, contents: Contents) -> bool:
@@ -195,42 +171,39 @@ class Register:
         Returns:
             Whether this was the first time.
         """
-        with self._transaction():
-            if not self._changes("INSERT OR IGNORE INTO restored VALUES (?)", 1):
+        with self._db.transaction():
+            if not self._db.change(
+                "INSERT INTO restored VALUES (1) ON CONFLICT DO NOTHING"
+            ):
                 return False
             for role in contents.roles:
                 if not self._has("roles", "id", role.id):
                     self._put_role(role)
             for pubkey, roles in contents.members.items():
                 self._add(pubkey)
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO member_roles VALUES (?, ?)",
-                    [(pubkey, role) for role in roles],
-                )
+                self._give(pubkey, roles)
             return True
 
     def remove_member(self, pubkey: bytes) -> bool:
         """Remove a member, and the codes it was given; False if it is none."""
-        with self._transaction():
+        with self._db.transaction():
             return self._remove(pubkey)
 
     def put_role(self, role: Role) -> None:
         """Define a role, or define it anew."""
-        with self._transaction():
+        with self._db.transaction():
             self._put_role(role)
 
     def remove_role(self, id_: str) -> bool:
         """Remove a role, and take it from all members; False if there is none."""
-        with self._transaction():
-            self._db.execute("DELETE FROM member_roles WHERE role = ?", (id_,))
-            return self._changes("DELETE FROM roles WHERE id = ?", id_)
+        with self._db.transaction():
+            self._db.change("DELETE FROM member_roles WHERE role = ?", (id_,))
+            return self._db.change("DELETE FROM roles WHERE id = ?", (id_,)) > 0
 
     def add_invite(self, invite: Invite) -> None:
         """Make a code valid."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT INTO invites VALUES (?, ?, ?, ?)", attrs.astuple(invite)
-            )
+        with self._db.transaction():
+            self._put_invite(invite)
 
     def invite_by(self, inviter: bytes, fresh: Invite, now: float) -> Invite | None:
         """
@@ -239,33 +212,31 @@ class Register:
         Returns:
             None if ``inviter`` is no member.
         """
-        with self._transaction():
+        with self._db.transaction():
             if not self._has("members", "pubkey", inviter):
                 return None
-            for row in self._db.execute(
+            for row in self._db.rows(
                 "SELECT * FROM invites WHERE inviter = ?", (inviter,)
             ):
                 invite = Invite(*row)
                 if not invite.is_expired(now):
                     return invite
-            self._db.execute("DELETE FROM invites WHERE inviter = ?", (inviter,))
-            self._db.execute(
-                "INSERT INTO invites VALUES (?, ?, ?, ?)", attrs.astuple(fresh)
-            )
+            self._db.change("DELETE FROM invites WHERE inviter = ?", (inviter,))
+            self._put_invite(fresh)
             return fresh
 
     def invites(self) -> list[Invite]:
         """All codes, expired ones too, in the order of their expiration."""
-        with self._transaction():
-            rows = self._db.execute(
+        with self._db.transaction():
+            rows = self._db.rows(
                 "SELECT * FROM invites ORDER BY expires_at IS NULL, expires_at, code"
             )
             return [Invite(*row) for row in rows]
 
     def revoke_invite(self, code: str) -> bool:
         """Make a code void; False if there is none."""
-        with self._transaction():
-            return self._changes("DELETE FROM invites WHERE code = ?", code)
+        with self._db.transaction():
+            return self._db.change("DELETE FROM invites WHERE code = ?", (code,)) > 0
 
     def join(
         self, request: bytes, made_at: int, pubkey: bytes, code: str, now: float
@@ -280,30 +251,27 @@ class Register:
             code: What it claims.
             now: Seconds since 1970.
         """
-        with self._transaction():
+        with self._db.transaction():
             if self._has("requests", "id", request):
                 return Outcome.REPEATED
             if self._has("members", "pubkey", pubkey):
                 return Outcome.UNCHANGED
-            row = self._db.execute(
-                "SELECT * FROM invites WHERE code = ?", (code,)
-            ).fetchone()
-            if row is None:
+            invite = self._invite(code)
+            if invite is None:
                 return Outcome.NO_SUCH_CODE
-            invite = Invite(*row)
             if invite.is_expired(now):
                 return Outcome.EXPIRED
-            self._db.execute(
+            self._db.change(
                 "UPDATE invites SET uses_left = uses_left - 1 WHERE code = ?", (code,)
             )
-            self._db.execute("DELETE FROM invites WHERE uses_left <= 0")
+            self._db.change("DELETE FROM invites WHERE uses_left <= 0")
             self._add(pubkey)
             self._remember(request, made_at, now)
             return Outcome.DONE
 
     def leave(self, request: bytes, made_at: int, pubkey: bytes, now: float) -> Outcome:
         """Grant a request to leave; the arguments are those of :meth:`join`."""
-        with self._transaction():
+        with self._db.transaction():
             if self._has("requests", "id", request):
                 return Outcome.REPEATED
             if not self._remove(pubkey):
@@ -311,69 +279,47 @@ class Register:
             self._remember(request, made_at, now)
             return Outcome.DONE
 
-    def _prepare(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
-            raise RegisterError(f"its version is {version}, not {_VERSION}")
-
-    def _version(self) -> int:
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
-        assert type(version) is int
-        return version
-
     def _add(self, pubkey: bytes) -> bool:
-        return self._changes("INSERT OR IGNORE INTO members VALUES (?)", pubkey)
+        added = self._db.change(
+            "INSERT INTO members VALUES (?) ON CONFLICT DO NOTHING", (pubkey,)
+        )
+        return added > 0
+
+    def _give(self, pubkey: bytes, roles: Iterable[str]) -> None:
+        for role in roles:
+            self._db.change(
+                "INSERT INTO member_roles VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (pubkey, role),
+            )
 
     def _remove(self, pubkey: bytes) -> bool:
-        self._db.execute("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))
-        self._db.execute("DELETE FROM invites WHERE inviter = ?", (pubkey,))
-        return self._changes("DELETE FROM members WHERE pubkey = ?", pubkey)
+        self._db.change("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))
+        self._db.change("DELETE FROM invites WHERE inviter = ?", (pubkey,))
+        return self._db.change("DELETE FROM members WHERE pubkey = ?", (pubkey,)) > 0
 
     def _put_role(self, role: Role) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO roles VALUES (?, ?, ?, ?, ?)", attrs.astuple(role)
+        self._db.change(_PUT_ROLE, attrs.astuple(role))
+
+    def _put_invite(self, invite: Invite) -> None:
+        self._db.change(
+            "INSERT INTO invites VALUES (?, ?, ?, ?)", attrs.astuple(invite)
         )
+
+    def _invite(self, code: str) -> Invite | None:
+        if "\0" in code:
+            # A stranger may ask for such a one; a database may not even be asked.
+            return None
+        rows = self._db.rows("SELECT * FROM invites WHERE code = ?", (code,))
+        return Invite(*rows[0]) if rows else None
 
     def _remember(self, request: bytes, made_at: int, now: float) -> None:
         """Not to be granted again; until its date alone would forbid that."""
-        self._db.execute(
+        self._db.change(
             "DELETE FROM requests WHERE created_at < ?", (now - 2 * WINDOW_SECONDS,)
         )
-        self._db.execute("INSERT INTO requests VALUES (?, ?)", (request, made_at))
+        self._db.change("INSERT INTO requests VALUES (?, ?)", (request, made_at))
 
     def _has(self, table: str, column: str, value: object) -> bool:
-        found = self._db.execute(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,))
-        return found.fetchone() is not None
-
-    def _changes(self, statement: str, value: object) -> bool:
-        return self._db.execute(statement, (value,)).rowcount > 0
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing, on disk at the end, with nobody else writing meanwhile."""
-        with self._lock, _told():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-
-@contextmanager
-def _told(path: str = "") -> Iterator[None]:
-    """Turn what SQLite and the system say into one line of ours."""
-    place = f" {path!r}" if path else ""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise RegisterError(f"the register of members{place}: {error}") from error
-    except OSError as error:
-        raise RegisterError(
-            f"the register of members{place}: {error.strerror}"
-        ) from error
+        return bool(
+            self._db.rows(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,))
+        )

@@ -17,6 +17,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.membership.members import WATCH_SECONDS
 from nostrtx.relay.membership.register import Register
+from nostrtx.storage.register_file import RegisterFile
 from tests.relay.fakes import RELAY_URL, FakeClient, RelayUnderTest, event_message
 from tests.storage.events import NOW, signed_event
 
@@ -139,7 +140,7 @@ class MembershipTestCase(SynchronousTestCase):
         relay.start(PoolReactor(), 0)
         self.addCleanup(relay.stop)
         self.addCleanup(relay.drain)
-        self.register = Register(path)
+        self.register = Register(RegisterFile(path))
         self.addCleanup(self.register.close)
         return under_test
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 
 from nostrtx.config import MembershipSettings
+from nostrtx.interfaces import RegisterError
 from nostrtx.nostr.event import parse_event
 from nostrtx.nostr.signing import verify
-from nostrtx.relay.membership.register import RegisterError
 from tests.relay.membership.membership_case import NOW, MembershipTestCase
 from tests.storage.events import public_key
 

@@ -1,237 +1,38 @@
-"""Tests for :mod:`nostrtx.relay.membership.register`."""
+"""
+Tests for :mod:`nostrtx.relay.membership.register`, over each database it may be in.
+"""
 
 from __future__ import annotations
 
-import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from signal import SIGQUIT
 
+import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.nostr.membership import Role
-from nostrtx.relay.membership.register import (
-    Contents,
-    Invite,
-    Outcome,
-    Register,
-    RegisterError,
-)
+from nostrtx.interfaces import RegisterError
+from nostrtx.relay.membership.register import Invite, Outcome, Register
+from nostrtx.storage.postgres.register_database import PostgresRegisterDatabase
+from nostrtx.storage.register_file import RegisterFile
+from tests.live.postgres_server import PostgresServer, shared_server
+from tests.relay.membership.register_tests import RegisterTests
 from tests.storage.events import ALICE, BOB, NOW, event_id
 
-_CAROL = bytes.fromhex("cc" * 32)
 
+class RegisterFileTests(RegisterTests, SynchronousTestCase):
+    """Tests for :class:`nostrtx.storage.register_file.RegisterFile`."""
 
-class RegisterTestCase(SynchronousTestCase):
-    """A register in a file, as two processes see it."""
-
-    def setUp(self) -> None:
-        """Open it twice."""
+    def make(self) -> None:
+        """Make a directory."""
         directory = Path(self.mktemp())
         directory.mkdir(parents=True)
         self.path = directory / "membership.sqlite"
-        self.register = self.open()
-        self.other = self.open()
-        self._requests = 0
 
-    def open(self) -> Register:
-        """Open it once more."""
-        register = Register(str(self.path))
-        self.addCleanup(register.close)
-        return register
-
-    def join(self, pubkey: bytes, code: str, now: float = NOW) -> Outcome:
-        """A request that was not made before."""
-        self._requests += 1
-        request = event_id(self._requests)
-        return self.register.join(request, int(now), pubkey, code, now)
-
-    def members(self) -> dict[bytes, tuple[str, ...]]:
-        """As the other process sees them."""
-        return self.other.contents().members
-
-
-class MemberTests(RegisterTestCase):
-    """Members and their roles."""
-
-    def test_add_and_remove(self) -> None:
-        """Each call tells whether it changed anything."""
-        self.assertTrue(self.register.add_member(ALICE))
-        self.assertFalse(self.register.add_member(ALICE))
-        self.assertEqual(self.members(), {ALICE: ()})
-        self.assertTrue(self.register.remove_member(ALICE))
-        self.assertFalse(self.register.remove_member(ALICE))
-        self.assertEqual(self.members(), {})
-
-    def test_roles(self) -> None:
-        """A member has the roles it was given last."""
-        self.register.put_role(Role("b"))
-        self.register.put_role(Role("a"))
-        self.assertTrue(self.register.add_member(ALICE, ("b", "a")))
-        self.assertFalse(self.register.add_member(ALICE, ("a", "b")))
-        self.assertEqual(self.members(), {ALICE: ("a", "b")})
-        self.assertTrue(self.register.add_member(ALICE, ("b",)))
-        self.assertEqual(self.members(), {ALICE: ("b",)})
-
-    def test_unknown_role(self) -> None:
-        """A role that does not exist is given to nobody."""
-        error = self.assertRaises(
-            RegisterError, self.register.add_member, ALICE, ("x",)
-        )
-        self.assertEqual(str(error), "there is no role 'x'")
-        self.assertEqual(self.members(), {})
-
-    def test_define_roles(self) -> None:
-        """Roles are defined, redefined, and removed from all who had them."""
-        self.register.put_role(Role("a", "x"))
-        self.register.put_role(Role("a", "king", "rules", 37, 1))
-        self.register.add_member(ALICE, ("a",))
-        self.assertEqual(
-            self.other.contents().roles, (Role("a", "king", "rules", 37, 1),)
-        )
-        self.assertTrue(self.register.remove_role("a"))
-        self.assertFalse(self.register.remove_role("a"))
-        self.assertEqual(self.other.contents(), Contents({ALICE: ()}, ()))
-
-    def test_removed_with_roles(self) -> None:
-        """Who comes back has no roles from before."""
-        self.register.put_role(Role("a"))
-        self.register.add_member(ALICE, ("a",))
-        self.register.remove_member(ALICE)
-        self.register.add_member(ALICE)
-        self.assertEqual(self.members(), {ALICE: ()})
-
-    def test_restore(self) -> None:
-        """What was published fills a new register, once, beside what is in it."""
-        self.register.add_member(BOB)
-        self.register.put_role(Role("a", "mine"))
-        published = Contents({ALICE: ("a",), BOB: ()}, (Role("a"), Role("b")))
-        self.assertTrue(self.register.restore(published))
-        self.assertEqual(
-            self.other.contents(),
-            Contents({ALICE: ("a",), BOB: ()}, (Role("a", "mine"), Role("b"))),
-        )
-        self.register.remove_member(ALICE)
-        self.assertFalse(self.other.restore(published))
-        self.assertEqual(self.members(), {BOB: ()})
-
-
-class InviteTests(RegisterTestCase):
-    """Codes, and who joins with them."""
-
-    def test_single_use(self) -> None:
-        """A code for one is good for one."""
-        self.register.add_invite(Invite("c"))
-        self.assertIs(self.join(ALICE, "c"), Outcome.DONE)
-        self.assertIs(self.join(BOB, "c"), Outcome.NO_SUCH_CODE)
-        self.assertEqual(self.members(), {ALICE: ()})
-        self.assertEqual(self.other.invites(), [])
-
-    def test_used_up_at_once(self) -> None:
-        """Once a call has returned, the code is used, in whatever process is left."""
-        self.register.add_invite(Invite("c"))
-        self.join(ALICE, "c")
-        outcome = self.other.join(event_id(99), NOW, BOB, "c", NOW)
-        self.assertIs(outcome, Outcome.NO_SUCH_CODE)
-
-    def test_several_uses(self) -> None:
-        """A code for some is good for as many."""
-        self.register.add_invite(Invite("c", uses_left=2))
-        self.assertIs(self.join(ALICE, "c"), Outcome.DONE)
-        self.assertEqual(self.other.invites(), [Invite("c", uses_left=1)])
-        self.assertIs(self.join(BOB, "c"), Outcome.DONE)
-        self.assertIs(self.join(_CAROL, "c"), Outcome.NO_SUCH_CODE)
-
-    def test_any_number(self) -> None:
-        """A code without a number of uses is never used up."""
-        self.register.add_invite(Invite("c", uses_left=None))
-        for number in range(20):
-            self.assertIs(self.join(event_id(number), "c"), Outcome.DONE)
-        self.assertEqual(self.other.invites(), [Invite("c", uses_left=None)])
-
-    def test_expired(self) -> None:
-        """An expired code is good for nobody, from its second on."""
-        self.register.add_invite(Invite("c", 5, NOW + 10))
-        self.assertIs(self.join(ALICE, "c", NOW + 10), Outcome.EXPIRED)
-        self.assertIs(self.join(ALICE, "c", NOW + 9.9), Outcome.DONE)
-
-    def test_unknown(self) -> None:
-        """A code that was never made, or that was revoked, is none."""
-        self.assertIs(self.join(ALICE, "c"), Outcome.NO_SUCH_CODE)
-        self.register.add_invite(Invite("c"))
-        self.assertTrue(self.other.revoke_invite("c"))
-        self.assertFalse(self.other.revoke_invite("c"))
-        self.assertIs(self.join(ALICE, "c"), Outcome.NO_SUCH_CODE)
-
-    def test_member_already(self) -> None:
-        """Who is a member uses up nothing."""
-        self.register.add_member(ALICE)
-        self.register.add_invite(Invite("c"))
-        self.assertIs(self.join(ALICE, "c"), Outcome.UNCHANGED)
-        self.assertEqual(self.other.invites(), [Invite("c")])
-
-    def test_replayed(self) -> None:
-        """A request that was granted is not granted again after its author left."""
-        self.register.add_invite(Invite("c", uses_left=None))
-        request = event_id(901)
-        arguments = (request, NOW, ALICE, "c", NOW)
-        self.assertIs(self.register.join(*arguments), Outcome.DONE)
-        leave = event_id(902)
-        self.assertIs(self.other.leave(leave, NOW, ALICE, NOW), Outcome.DONE)
-        self.assertIs(self.open().join(*arguments), Outcome.REPEATED)
-        self.assertIs(self.join(ALICE, "c"), Outcome.DONE)
-        self.assertIs(self.register.leave(leave, NOW, ALICE, NOW), Outcome.REPEATED)
-        self.assertEqual(self.members(), {ALICE: ()})
-
-    def test_leave(self) -> None:
-        """Who leaves is no member; who is none cannot leave."""
-        self.assertIs(
-            self.register.leave(event_id(1), NOW, ALICE, NOW), Outcome.UNCHANGED
-        )
-        self.register.add_member(ALICE)
-        self.assertIs(self.register.leave(event_id(1), NOW, ALICE, NOW), Outcome.DONE)
-        self.assertEqual(self.members(), {})
-
-    def test_requests_are_forgotten(self) -> None:
-        """What its date alone forbids to repeat is not kept."""
-        self.register.add_invite(Invite("c", uses_left=None))
-        for number in range(5):
-            self.join(event_id(number), "c", NOW + 1000 * number)
-        database = sqlite3.connect(self.path)
-        (kept,) = database.execute("SELECT count(*) FROM requests").fetchone()
-        database.close()
-        self.assertEqual(kept, 1)
-
-    def test_by_a_member(self) -> None:
-        """A member has one open code at a time, and gets it again."""
-        self.register.add_member(ALICE)
-        first = Invite("c1", 1, NOW + 10, ALICE)
-        self.assertEqual(self.register.invite_by(ALICE, first, NOW), first)
-        second = Invite("c2", 1, NOW + 20, ALICE)
-        self.assertEqual(self.register.invite_by(ALICE, second, NOW + 9), first)
-        self.assertEqual(self.register.invite_by(ALICE, second, NOW + 10), second)
-        self.assertEqual(self.other.invites(), [second])
-        self.join(BOB, "c2", NOW + 10)
-        third = Invite("c3", 1, NOW + 30, ALICE)
-        self.assertEqual(self.register.invite_by(ALICE, third, NOW + 11), third)
-
-    def test_by_nobody(self) -> None:
-        """Who is no member has none to give, and codes of a former one are void."""
-        invite = Invite("c", 1, NOW + 10, ALICE)
-        self.assertIsNone(self.register.invite_by(ALICE, invite, NOW))
-        self.register.add_member(ALICE)
-        self.register.invite_by(ALICE, invite, NOW)
-        self.register.remove_member(ALICE)
-        self.assertEqual(self.other.invites(), [])
-
-    def test_order(self) -> None:
-        """Codes are listed by their expiration, those without one last."""
-        for invite in (Invite("a"), Invite("b", 1, NOW + 2), Invite("c", 1, NOW + 1)):
-            self.register.add_invite(invite)
-        self.assertEqual([one.code for one in self.other.invites()], ["c", "b", "a"])
-
-
-class FileTests(RegisterTestCase):
-    """The file."""
+    def database(self) -> RegisterFile:
+        """The file."""
+        return RegisterFile(str(self.path))
 
     def test_private(self) -> None:
         """Nobody else may read it, nor what SQLite keeps beside it."""
@@ -241,34 +42,12 @@ class FileTests(RegisterTestCase):
         for file in files:
             self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600, file)
 
-    def test_changes_of_others(self) -> None:
-        """Each change by another process is noticed once, one's own is not."""
-        self.assertFalse(self.register.has_changed())
-        self.register.add_member(ALICE)
-        self.register.contents()
-        self.assertFalse(self.register.has_changed())
-        self.other.contents()
-        self.assertFalse(self.register.has_changed())
-        self.other.add_member(BOB)
-        self.assertTrue(self.register.has_changed())
-        self.assertFalse(self.register.has_changed())
-
-    def test_reopened(self) -> None:
-        """What was entered is there after the file was closed."""
-        self.register.add_member(ALICE)
-        self.register.add_invite(Invite("c", 3, NOW, BOB))
-        self.register.close()
-        self.other.close()
-        again = self.open()
-        self.assertEqual(again.contents().members, {ALICE: ()})
-        self.assertEqual(again.invites(), [Invite("c", 3, NOW, BOB)])
-
     def test_in_memory(self) -> None:
         """A relay that forgets has a register that forgets."""
-        register = Register(":memory:")
+        register = Register(RegisterFile(":memory:"))
         register.add_member(ALICE)
         register.close()
-        again = Register(":memory:")
+        again = Register(RegisterFile(":memory:"))
         self.assertEqual(again.contents().members, {})
         again.close()
 
@@ -278,14 +57,179 @@ class FileTests(RegisterTestCase):
         broken.write_text("certainly no database, but long enough to look at" * 20)
         missing = self.path.parent / "missing" / "x"
         for path in (broken, missing, self.path.parent):
-            error = self.assertRaises(RegisterError, Register, str(path))
+            error = self.assertRaises(RegisterError, Register, RegisterFile(str(path)))
             self.assertIn(str(path), str(error))
             self.assertNotIn("\n", str(error))
 
-    def test_later_version(self) -> None:
-        """A register of a later version is left alone."""
-        database = sqlite3.connect(self.path)
-        database.execute("PRAGMA user_version = 2")
-        database.close()
-        error = self.assertRaises(RegisterError, self.open)
-        self.assertIn("version is 2", str(error))
+
+class PostgresRegisterTests(RegisterTests, SynchronousTestCase):
+    """Tests for :class:`.postgres.register_database.PostgresRegisterDatabase`."""
+
+    def make(self) -> None:
+        """Make a database."""
+        server = shared_server()
+        self.name = server.make_database()
+        self.addCleanup(server.drop_database, self.name)
+        self.url = server.url(self.name)
+
+    def database(self) -> PostgresRegisterDatabase:
+        """The database."""
+        return PostgresRegisterDatabase(self.url)
+
+    def test_lost_connections(self) -> None:
+        """A connection that was ended while nobody used it is not missed."""
+        self.register.add_member(ALICE)
+        end = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE datname = '{self.name}'"
+        )
+        shared_server().execute(end)
+        self.assertFalse(self.register.has_changed())
+        self.assertTrue(self.other.has_changed())
+        shared_server().execute(end)
+        self.assertTrue(self.register.add_member(BOB))
+        self.assertEqual(self.members(), {ALICE: (), BOB: ()})
+
+    def test_lost_within(self) -> None:
+        """If a connection is lost in the midst of a change, nothing has changed."""
+        database = self.database()
+        self.addCleanup(database.close)
+        database.open("", 1)
+
+        def change() -> None:
+            with database.transaction():
+                database.change("INSERT INTO members VALUES (?)", (ALICE,))
+                shared_server().execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    f" WHERE datname = '{self.name}' AND xact_start IS NOT NULL"
+                )
+                database.change("INSERT INTO members VALUES (?)", (BOB,))
+
+        error = self.assertRaises(RegisterError, change)
+        self.assertNotIn("\n", str(error))
+        self.assertEqual(self.members(), {})
+        self.assertTrue(self.register.add_member(ALICE))
+
+    def test_put_back(self) -> None:
+        """A database that was put back, and changed since, has changed."""
+        stamp = "SELECT stamp FROM nostrtx_membership.register"
+        [(before,)] = shared_server().execute(stamp, self.name)
+        self.register.add_member(ALICE)
+        for statement in (
+            f"UPDATE nostrtx_membership.register SET stamp = '{before}'",
+            "DELETE FROM nostrtx_membership.members",
+        ):
+            shared_server().execute(statement, self.name)
+        self.other.add_member(BOB)
+        self.assertTrue(self.register.has_changed())
+        self.assertEqual(self.register.contents().members, {BOB: ()})
+
+    def test_somebody_stands_still(self) -> None:
+        """Who is in the way is waited for, but not for ever."""
+        impatient = PostgresRegisterDatabase(self.url, busy_seconds=0.05)
+        register = Register(impatient)
+        self.addCleanup(register.close)
+        with psycopg.connect(self.url) as connection:
+            lock = int.from_bytes(b"nostrtx2", "big")
+            connection.execute(b"SELECT pg_advisory_xact_lock(%s)", (lock,))
+            self.assertFalse(register.has_changed())
+            error = self.assertRaises(RegisterError, register.contents)
+        self.assertIn("lock timeout", str(error))
+        self.assertEqual(register.contents().members, {})
+
+    def test_no_more_rights_than_needed(self) -> None:
+        """Who may use the tables need not be allowed to make any."""
+        server = shared_server()
+        user = f"user_{self.name}"
+        server.execute(f"CREATE ROLE {user} LOGIN")
+        self.addCleanup(server.execute, f"DROP ROLE {user}")
+        self.addCleanup(server.execute, f"DROP OWNED BY {user}", self.name)
+        for what in ("USAGE ON SCHEMA", "ALL ON ALL TABLES IN SCHEMA"):
+            server.execute(f"GRANT {what} nostrtx_membership TO {user}", self.name)
+        self.url = self.url.replace("postgres@", f"{user}@")
+        register = self.open()
+        self.assertTrue(register.add_member(ALICE))
+        register.close()
+
+    def test_unusable(self) -> None:
+        """A database that cannot be used is refused in one line without password."""
+        port = shared_server().port
+        for url in (
+            f"postgresql://postgres:secret@127.0.0.1:{port}/missing",
+            f"postgresql://nobody:secret@127.0.0.1:{port}/postgres",
+            "postgresql://postgres:secret@127.0.0.1:1/postgres",
+            "postgresql://postgres:secret@127.0.0.1:many/postgres",
+            "postgresql://postgres:secret@127.0.0.1:1:2/postgres?secret=secret",
+            "postgresql://postgres:secret@[::1/postgres",
+        ):
+            database = PostgresRegisterDatabase(url)
+            error = self.assertRaises(RegisterError, Register, database)
+            self.assertIn("register of members", str(error))
+            self.assertNotIn("secret", str(error))
+            self.assertNotIn("\n", str(error))
+
+
+class PostgresRestartTests(SynchronousTestCase):
+    """A server that is gone for a while, or does not answer."""
+
+    def paused(self, busy_seconds: float) -> tuple[PostgresServer, Register]:
+        """A server that stands still, and a register that was opened before."""
+        server = PostgresServer.start(durable=False)
+        self.addCleanup(server.remove)
+        url = f"{server.url()}?connect_timeout=2"
+        register = Register(PostgresRegisterDatabase(url, busy_seconds=busy_seconds))
+        register.add_member(ALICE)
+        server.pause()
+        return server, register
+
+    def test_paused(self) -> None:
+        """A server that says nothing is not waited for for ever."""
+        server, register = self.paused(0.05)
+        for call in (register.has_changed, register.contents):
+            error = self.assertRaises(RegisterError, call)
+            self.assertNotIn("\n", str(error))
+        server.resume()
+        register.close()
+        self.assertRaises(RegisterError, register.contents)
+        again = Register(PostgresRegisterDatabase(server.url()))
+        self.addCleanup(again.close)
+        self.assertEqual(again.contents().members, {ALICE: ()})
+
+    def test_closed_while_paused(self) -> None:
+        """Closing does not wait for a server that says nothing, nor who waits."""
+        server, register = self.paused(3600)
+        with ThreadPoolExecutor(2) as threads:
+            waiting = [
+                threads.submit(call)
+                for call in (register.contents, register.has_changed)
+            ]
+            register.close()
+            for one in waiting:
+                self.assertIsInstance(one.exception(), RegisterError)
+        server.resume()
+
+    def test_restart(self) -> None:
+        """What cannot be done meanwhile fails, and what comes later does not."""
+        server = PostgresServer.start()
+        self.addCleanup(server.remove)
+        times = [0.0]
+        database = PostgresRegisterDatabase(server.url(), lambda: times[0])
+        register = Register(database)
+        self.addCleanup(register.close)
+        register.add_invite(Invite("c"))
+        server.restart()
+        self.assertFalse(register.has_changed())
+        arguments = (event_id(1), NOW, ALICE, "c", NOW)
+        self.assertIs(register.join(*arguments), Outcome.DONE)
+        server.stop(SIGQUIT)
+        for _ in range(2):
+            for call in (register.contents, register.has_changed, register.invites):
+                error = self.assertRaises(RegisterError, call)
+                self.assertNotIn("\n", str(error))
+        server.begin()
+        error = self.assertRaises(RegisterError, register.contents)
+        self.assertEqual(str(error), "the register of members cannot be reached")
+        times[0] += 1
+        self.assertFalse(register.has_changed())
+        self.assertIs(register.join(*arguments), Outcome.REPEATED)
+        self.assertEqual(register.contents().members, {ALICE: ()})

@@ -1,0 +1,29 @@
+# -*- test-case-name: tests.test_consistency -*-
+"""Settings that are good by themselves, but not together."""
+
+from __future__ import annotations
+
+from nostrtx.config import Settings
+from nostrtx.config_file import ConfigError
+from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
+
+
+def check_consistency(settings: Settings) -> None:
+    """
+    Make sure that nothing is missing which other settings need.
+
+    Raises:
+        ConfigError: Something is; the text is one line that says what.
+    """
+    if settings.discovery.announce:
+        try:
+            parse_relay_url(settings.relay.url)
+        except RelayURLError as error:
+            raise ConfigError(
+                f"relay.url: needed for discovery.announce: {error}"
+            ) from None
+    if settings.signs and settings.store.is_shared and settings.key_file is None:
+        raise ConfigError(
+            "relay.key_file: needed for what the relay signs, since the store is a"
+            " PostgreSQL: a file with the same key on every node"
+        )
