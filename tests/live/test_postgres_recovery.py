@@ -329,7 +329,7 @@ class StartTests(SynchronousTestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(len(nodes), 5)
-        self.assertEqual(len({node.store.facts() for node in nodes}), 1)
+        self.assertEqual(len({str(node.store.facts()) for node in nodes}), 1)
         for node in nodes:
             node.close()
 
