@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.live.test_postgres_alone -*-
+# -*- test-case-name: tests.live.test_postgres_nodes -*-
 """
 A lock between all processes that share the store, held in a transaction of its own.
 

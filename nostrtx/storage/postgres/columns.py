@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.storage.test_postgres_columns -*-
+# -*- test-case-name: tests.storage.test_postgres_exchange -*-
 """
 Values as PostgreSQL's binary protocol has them.
 

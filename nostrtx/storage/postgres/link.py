@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.storage.test_postgres_link -*-
+# -*- test-case-name: tests.live.test_postgres_recovery -*-
 """
 A connection that is made anew when it has broken.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.storage.test_postgres_migrations -*-
+# -*- test-case-name: tests.live.test_postgres_recovery -*-
 """
 The tables of the shared store: made when they are missing, brought up to date.
 

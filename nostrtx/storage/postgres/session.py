@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.storage.test_postgres_session -*-
+# -*- test-case-name: tests.storage.test_postgres_exchange -*-
 """
 One connection to PostgreSQL, as the threads of the shared store use it.
 

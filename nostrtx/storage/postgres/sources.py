@@ -202,7 +202,7 @@ class _Scan:
         budget = _TRIES * len(self._conditions.keys) * kinds + _WASTE * wanted
         pending, read = self.rest, 0
         self.is_begun = True
-        piece = max(1, min(_FIRST_TRY, budget) // len(pending))
+        piece = max(1, min(_FIRST_TRY, 6 * wanted, budget) // len(pending))
         while pending and read + piece * len(pending) <= budget:
             rows = yield self._ask(pending, piece)
             totals = [0] * len(pending)

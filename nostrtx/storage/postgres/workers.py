@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.storage.test_postgres_workers -*-
+# -*- test-case-name: tests.live.test_postgres_recovery -*-
 """
 Threads that each have a connection and share one queue.
 
