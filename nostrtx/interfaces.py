@@ -401,6 +401,9 @@ class IEventStore(Interface):
         The ``seq`` of the event stored last, 0 in a store that never had one.
 
         A store elsewhere tells what it has last heard of.
+
+        Raises:
+            StoreError: The store failed.
         """
 
     def log_after(seq: int, most: int) -> Deferred[LogPart] | LogPart:

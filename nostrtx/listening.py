@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
@@ -79,6 +80,18 @@ class OpenPorts:
         self._has_url = has_url
         for port in self._ports:
             self._say_where(port)
+
+    def pause(self) -> None:
+        """Take no connections for now; whoever connects waits."""
+        for port in self._ports:
+            if isinstance(port, FileDescriptor):
+                port.stopReading()
+
+    def resume(self) -> None:
+        """Take connections, and those that wait first."""
+        for port in self._ports:
+            if isinstance(port, FileDescriptor):
+                port.startReading()
 
     async def close(self) -> None:
         """Let nobody connect any more."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from secrets import token_bytes
@@ -20,7 +19,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 
 from nostrtx.broadcast.opening import open_broadcaster
@@ -29,12 +28,12 @@ from nostrtx.config import RelaySettings, SearchSettings, Settings
 from nostrtx.config_file import ConfigError
 from nostrtx.consistency import check_consistency
 from nostrtx.interfaces import (
-    BroadcasterUnusable,
     IBroadcaster,
     IEventStore,
     RegisterError,
     StoreUnusable,
 )
+from nostrtx.joining import BroadcasterService, fail
 from nostrtx.key_service import KeyService
 from nostrtx.listening import OpenPorts, url_of
 from nostrtx.nostr.vanish import names_relay
@@ -114,58 +113,6 @@ class StoreService(Service):
         return self._store.close()
 
 
-class BroadcasterService(Service):
-    """
-    News between the processes of the relay, while this runs.
-
-    The relay serves before it has joined the others, and when they are out of reach:
-    what news does not tell, the store's log does.
-
-    Args:
-        broadcaster: Brings and takes the news.
-        roll_call: Says that this process is here, and farewell in the end.
-        give_up: Ends the process because it may not join the others; is told why, in
-            one line.
-    """
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        broadcaster: IBroadcaster,
-        roll_call: RollCall,
-        give_up: Callable[[str], None],
-    ) -> None:
-        self._broadcaster = broadcaster
-        self._roll_call = roll_call
-        self._give_up = give_up
-        self._joining: Deferred[None] | None = None
-
-    def startService(self) -> None:
-        """Join the others."""
-        super().startService()
-        self._roll_call.start()
-        self._joining = Deferred.fromCoroutine(self._join())
-
-    def stopService(self) -> Deferred[None]:
-        """Tell what is to be told, then leave."""
-        super().stopService()
-        if self._joining is not None:
-            self._joining.cancel()
-        self._roll_call.stop()
-        return self._broadcaster.stop()
-
-    async def _join(self) -> None:
-        try:
-            await self._broadcaster.start()
-        except CancelledError:
-            pass
-        except BroadcasterUnusable as error:
-            self._give_up(f"nostr-relay: {error}")
-        except Exception:
-            self._log.failure("Joining the other processes failed.")
-
-
 class RelayService(Service):
     """
     The relay's own work: the log, verifier processes and the expiry sweep.
@@ -241,6 +188,7 @@ class ListenerService(Service):
         settings: Where to listen, and how long stopping may take.
         urls: Learns where clients connect.
         facts: What the relay has counted, for its page.
+        joined: Fires once this process may serve; until then, whoever connects waits.
         opener: Listens in place of the reactor, for a worker whose ports are open
             already; whoever opened them says so in the log.
     """
@@ -255,9 +203,12 @@ class ListenerService(Service):
         settings: Settings,
         urls: RelayURLs,
         facts: Callable[[], Mapping[str, int]],
+        joined: Callable[[], Deferred[None]],
         opener: Any = None,
     ) -> None:
         self._relay = relay
+        self._joined = joined
+        self._joining: Deferred[None] | None = None
         self._websockets = websockets
         self._reactor = reactor
         self._settings = settings
@@ -289,15 +240,21 @@ class ListenerService(Service):
         )
 
     def startService(self) -> None:
-        """Serve clients; nothing more to do, the ports are open."""
+        """Serve clients, on the ports that are open, as soon as that may be."""
         super().startService()
-        if self._tells:
-            self._ports.tell(bool(self._settings.relay.url))
+        self._ports.pause()
+        self._joining = self._joined().addCallback(self._serve)
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
+
+    def _serve(self, _: None) -> None:
+        self._joining = None
+        self._ports.resume()
+        if self._tells:
+            self._ports.tell(bool(self._settings.relay.url))
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, answer what was taken, then send the clients away."""
@@ -305,6 +262,8 @@ class ListenerService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._joining is not None:
+            self._joining.cancel()
         await self._ports.close()
         seconds = self._settings.timing.shutdown_seconds
         try:
@@ -422,28 +381,18 @@ def make_service(
     facts = Tally(roll_call, relay.statistics).facts
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
+    joining = BroadcasterService(broadcaster, roll_call, give_up)
+    listener = ListenerService(
+        relay, websockets, reactor, settings, urls, facts, joining.joined, opener
+    )
     for child in (
         StoreService(store, shown_url(settings.store.url), facts_of_store),
         *keys,
-        BroadcasterService(broadcaster, roll_call, give_up),
+        joining,
         RelayService(relay, reactor, settings),
-        ListenerService(relay, websockets, reactor, settings, urls, facts, opener),
+        listener,
     ):
         child.setServiceParent(service)
     if settings.discovery.announce:
         AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service
-
-
-def fail(reactor: Any, why: str) -> None:
-    """Stop in order, and end a process of twistd with an exit code that says so."""
-    _log.critical("{why}", why=why)
-
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # The reactor catches whatever is raised, and twistd ends with 0.
-        os._exit(1)
-
-    reactor.addSystemEventTrigger("after", "shutdown", leave)
-    reactor.stop()

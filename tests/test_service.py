@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.testing import MemoryReactorClock
@@ -31,11 +31,11 @@ from nostrtx.config import (
 )
 from nostrtx.config_file import ConfigError
 from nostrtx.interfaces import StoreUnusable
+from nostrtx.joining import BroadcasterService
 from nostrtx.key_service import KeyService
 from nostrtx.relay.relay import Relay
 from nostrtx.service import (
     AnnouncementService,
-    BroadcasterService,
     ListenerService,
     RelayService,
     RelayURLs,
@@ -351,7 +351,15 @@ class ListenerServiceTests(ListeningTestCase):
         others = nobody_else(self.reactor)
         websockets = RelayWebSocketFactory(relay, settings, turns, self.reactor, others)
         facts = relay.statistics.facts
-        return ListenerService(relay, websockets, self.reactor, settings, urls, facts)
+        return ListenerService(
+            relay,
+            websockets,
+            self.reactor,
+            settings,
+            urls,
+            facts,
+            lambda: succeed(None),
+        )
 
     def trouble(self, *endpoints: str) -> str:
         """The text with which starting a listener ends the process."""

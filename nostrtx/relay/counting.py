@@ -24,6 +24,7 @@ from nostrtx.nostr.hyperloglog import Registers, offset
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.relay_messages import closed, count
 from nostrtx.relay.asked_filters import asked_filters
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
@@ -44,6 +45,8 @@ class Counting:
         can_search: Whether the store finds events by words (NIP-50).
         visibility: Says what is hidden from whom.
         statistics: Counts COUNT messages.
+        events: Is followed before a count starts, if what is hidden from whom depends
+            on what was stored; None if not.
     """
 
     _log = Logger()
@@ -58,8 +61,10 @@ class Counting:
         can_search: bool,
         visibility: Visibility,
         statistics: Statistics,
+        events: EventLog | None = None,
     ) -> None:
         self._store = store
+        self._events = events
         self._clock = clock
         self._budget = timing.query_budget_seconds
         self._slices = TimeSlices(turns, clock, timing.query_slice_seconds)
@@ -89,6 +94,8 @@ class Counting:
     ) -> bytes:
         place = offset(filters)
         registers = None if place is None else Registers(place)
+        if self._events is not None:
+            await self._events.caught_up()
         deadline = await self._slices.turn()
         began = self._clock.seconds()
         counting = self._store.count(

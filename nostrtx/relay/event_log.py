@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -44,6 +44,9 @@ Follower = Callable[[Event, int, float], None]
 
 #: How many events are read from the log, and delivered, in one turn.
 _PART: Final = 500
+
+#: About so many bytes at most.
+_PART_BYTES: Final = 4 * 1024 * 1024
 
 #: How long to wait for a message that another one has overtaken, in seconds.
 _OVERTAKEN_SECONDS: Final = 0.01
@@ -96,6 +99,7 @@ class EventLog:
         self._untold: list[tuple[int, Event]] = []
         self._is_behind = False
         self._is_reading = False
+        self._part = _PART
         self._later: IDelayedCall | None = None
         self._readers: list[Deferred[None]] = []
         self._complaint = Complaint(self._log, "Reading the log")
@@ -167,6 +171,7 @@ class EventLog:
 
     def show(self, event: Event) -> None:
         """Deliver an event that is not in the store, here and everywhere."""
+        self.recent.add(event.id)
         self._follow(event, 0, self._clock.seconds())
         self._bus.publish(PASSED, event.raw)
 
@@ -184,17 +189,25 @@ class EventLog:
         for forget in self._forgetters:
             forget(ids)
 
+    def is_followed_to(self, seq: int) -> bool:
+        """Whether everything up to ``seq`` has been delivered here."""
+        return seq <= self._upto
+
     def read(self) -> None:
         """Look into the store for what has not been delivered here, soon."""
         self._is_behind = True
         self._turns.needed()
 
+    def read_at_once(self) -> None:
+        """Look into the store for it now, which an embedded one answers at once."""
+        self._is_behind = True
+        self._read_on()
+
     def caught_up(self) -> Deferred[None]:
         """Fires when all that was in the log by now has been delivered here."""
         done: Deferred[None] = Deferred()
         self._readers.append(done)
-        self._is_behind = True
-        self._read_on()
+        self.read_at_once()
         return done
 
     async def alone(self) -> Callable[[], None]:
@@ -267,8 +280,7 @@ class EventLog:
     def _find_missing(self) -> None:
         """Look for the events before those that wait."""
         if self._bus.shares_store:
-            self._is_behind = True
-            self._read_on()
+            self.read_at_once()
         else:
             # They are on their way, as a rule.
             self._read_later()
@@ -288,34 +300,37 @@ class EventLog:
             return
         self._is_behind = False
         readers, self._readers = self._readers, []
-        try:
-            part = self._store.log_after(self._upto, _PART)
-        except StoreError as error:
-            self._not_read(error, readers)
-            return
-        if isinstance(part, Deferred):
-            self._is_reading = True
-            self._tasks.start(self._await(part, readers), "Reading the log")
-        else:
-            self._take(part, readers)
+        self._is_reading = True
+        self._tasks.start(self._read(readers), "Reading the log")
 
-    async def _await(
-        self, part: Deferred[LogPart], readers: list[Deferred[None]]
-    ) -> None:
+    async def _read(self, readers: list[Deferred[None]]) -> None:
+        after = self._upto
         try:
-            answer = await part
-        except StoreError as error:
+            part = self._store.log_after(after, self._part)
+            if isinstance(part, Deferred):
+                part = await part
             self._is_reading = False
-            self._not_read(error, readers)
-        else:
+            self._take(part, after, readers)
+        except CancelledError:
+            raise
+        except Exception as error:
             self._is_reading = False
-            self._take(answer, readers)
+            if not isinstance(error, StoreError):
+                self._log.failure("Reading the log failed.")
+                error = StoreError("internal error")
+            self._complaint.fails(error)
+            for reader in readers:
+                if not reader.called:
+                    reader.errback(error)
         if self._is_behind:
             self._turns.needed()
 
-    def _take(self, part: LogPart, readers: list[Deferred[None]]) -> None:
-        """Deliver a part of the log, and what waited for it."""
+    def _take(self, part: LogPart, after: int, readers: list[Deferred[None]]) -> None:
+        """Deliver the part of the log ``after`` some event, and what waited for it."""
         self._complaint.works()
+        if part.last < after:
+            self._go_back(part.last)
+        self._measure(part)
         now = self._clock.seconds()
         for seq, raw in part.events:
             if seq <= self._upto:
@@ -325,7 +340,7 @@ class EventLog:
                 event = stored_event(raw)
                 self._statistics.events_read += 1
             self._deliver(event, seq, now)
-        self._upto = max(self._upto, part.to)
+        self._upto = max(self._upto, min(part.to, part.last))
         self._drop_delivered()
         self._go_on()
         if self._upto < part.last:
@@ -341,15 +356,29 @@ class EventLog:
             if not reader.called:
                 reader.callback(None)
 
+    def _go_back(self, last: int) -> None:
+        """Begin anew at ``last``: the store has lost what was stored after it."""
+        self._log.warn(
+            "The store's log ends at {last} and no longer at {upto}: it was put back to"
+            " an earlier state. What is stored after that is delivered from there on.",
+            last=last,
+            upto=self._upto,
+        )
+        self._upto = self._known = last
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self.recent.clear()
+
+    def _measure(self, part: LogPart) -> None:
+        """Let the next part be about as large as may be held in memory."""
+        size = sum(len(raw) for _, raw in part.events)
+        if size:
+            fitting = _PART_BYTES * len(part.events) // size
+            self._part = max(1, min(_PART, fitting))
+
     def _drop_delivered(self) -> None:
         for seq in [seq for seq in self._waiting if seq <= self._upto]:
             self._waiting_bytes -= len(self._waiting.pop(seq).raw)
-
-    def _not_read(self, error: StoreError, readers: list[Deferred[None]]) -> None:
-        self._complaint.fails(error)
-        for reader in readers:
-            if not reader.called:
-                reader.errback(error)
 
     async def _poll(self) -> None:
         while True:

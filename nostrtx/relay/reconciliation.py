@@ -20,7 +20,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from nostrtx.config import LimitSettings, NegentropySettings
-from nostrtx.interfaces import IClient, IEventStore, ITurns, StoreError, TooManyEvents
+from nostrtx.interfaces import (
+    IClient,
+    IEventStore,
+    IScreen,
+    ITurns,
+    StoreError,
+    TooManyEvents,
+)
 from nostrtx.nostr.client_messages import (
     MAX_SUBSCRIPTION_ID,
     NegCloseMessage,
@@ -33,6 +40,7 @@ from nostrtx.nostr.json import dumps
 from nostrtx.nostr.negentropy.messages import message_from_hex
 from nostrtx.nostr.negentropy.reconciliation import Reconciliation
 from nostrtx.nostr.relay_messages import neg_err, neg_msg
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.sealed_sets import SealedSets, SharedSet
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.statistics import Statistics
@@ -60,6 +68,8 @@ class Reconciliations:
         limits: What a filter may ask for.
         visibility: Says what is hidden from whom.
         statistics: Counts sessions.
+        events: Is followed before a set is sought, as far as that can be done at once,
+            if what is hidden from whom depends on what was stored; None if not.
     """
 
     def __init__(
@@ -71,7 +81,9 @@ class Reconciliations:
         limits: LimitSettings,
         visibility: Visibility,
         statistics: Statistics,
+        events: EventLog | None = None,
     ) -> None:
+        self._events = events
         self.settings = settings
         self.limits = limits
         self.visibility = visibility
@@ -80,6 +92,12 @@ class Reconciliations:
         self.sets = SealedSets(store, clock, settings.max_events)
         self.slices = TimeSlices(turns, clock, _SLICE_SECONDS)
         self.tasks = BackgroundTasks()
+
+    def screen(self, auth: SessionAuth) -> IScreen | None:
+        """What is hidden from a client at this moment."""
+        if self._events is not None:
+            self._events.read_at_once()
+        return self.visibility.screen(auth.pubkeys)
 
     def stop(self) -> None:
         """Compute nothing more; the sessions stay as they are."""
@@ -143,7 +161,7 @@ class ClientReconciliations:
         try:
             filter_ = self._accept(message)
             first = _decoded(message.message)
-            screen = self._shared.visibility.screen(self._auth.pubkeys)
+            screen = self._shared.screen(self._auth)
             shared = self._shared.sets.use(filter_, screen)
         except Exception as error:
             statistics.reconciliations_refused += 1

@@ -147,6 +147,8 @@ class Relay:
             Admissions(rules),
             banned,
         )
+        # Who may read what is in a group, the log tells.
+        followed = None if groups is None else self._events
         self._queries = StoredQueries(
             store,
             turns,
@@ -155,6 +157,7 @@ class Relay:
             visibility,
             self.statistics,
             settings.limits.eose_hints,
+            followed,
         )
         self._counting = Counting(
             store,
@@ -165,6 +168,7 @@ class Relay:
             settings.search.enabled,
             visibility,
             self.statistics,
+            followed,
         )
         self._sweep = ExpirySweep(store, clock, self.statistics)
         self._reconciliations = Reconciliations(
@@ -175,6 +179,7 @@ class Relay:
             settings.limits,
             visibility,
             self.statistics,
+            followed,
         )
         auth = AuthRules(
             settings.auth, urls, visibility, clock, random_bytes, access, banned

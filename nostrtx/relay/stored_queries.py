@@ -11,6 +11,7 @@ time after which it ends with a CLOSED that says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -28,6 +29,7 @@ from nostrtx.interfaces import (
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.relay_messages import eose
+from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.tasks import BackgroundTasks
@@ -35,6 +37,9 @@ from nostrtx.relay.visibility import Visibility
 
 #: How much is sent before the relay looks at the client's socket again, in bytes.
 PAGE_BYTES: Final = 128 * 1024
+
+#: How often a query is begun anew because something was stored meanwhile.
+_MOST_TRIES: Final = 20
 
 
 class StoredQueries:
@@ -49,6 +54,8 @@ class StoredQueries:
         visibility: Says what is hidden from whom.
         statistics: Counts what is sent.
         has_hints: Whether EOSE tells if there is more (NIP-67).
+        events: Is followed before a query starts, if what is hidden from whom depends
+            on what was stored; None if not.
     """
 
     _log = Logger()
@@ -62,7 +69,9 @@ class StoredQueries:
         visibility: Visibility,
         statistics: Statistics,
         has_hints: bool,
+        events: EventLog | None = None,
     ) -> None:
+        self._events = events
         self._has_hints = has_hints
         self._store = store
         self._turns = turns
@@ -82,10 +91,15 @@ class StoredQueries:
         The subscription must be in the live index already. Call
         ``subscription.cancel_query`` to end early; nothing is sent after that.
         """
+        if self._events is not None:
+            subscription.cancel_query = self._tasks.start(
+                self._follow_first(subscription, filters, self._events),
+                "Answering a query",
+            )
+            return
         now = self._clock.seconds()
         try:
-            screen = self._visibility.screen(subscription.auth.pubkeys)
-            query = self._store.query(filters, now, screen)
+            query = self._query(subscription, filters, now)
         except Exception as error:
             self._fail(subscription, error)
             return
@@ -111,6 +125,45 @@ class StoredQueries:
         subscription.cancel_query = self._tasks.start(
             self._go_on(subscription, query, page, spent), "Answering a query"
         )
+
+    def _query(
+        self, subscription: Subscription, filters: Sequence[Filter], now: float
+    ) -> IStoredQuery:
+        screen = self._visibility.screen(subscription.auth.pubkeys)
+        return self._store.query(filters, now, screen)
+
+    async def _follow_first(
+        self, subscription: Subscription, filters: Sequence[Filter], events: EventLog
+    ) -> None:
+        """Start a query whose snapshot holds nothing that was not followed here."""
+        try:
+            query, page = await self._followed(subscription, filters, events)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._fail(subscription, error)
+            return
+        subscription.floor = query.floor or 0
+        await self._go_on(subscription, query, page, 0.0)
+
+    async def _followed(
+        self, subscription: Subscription, filters: Sequence[Filter], events: EventLog
+    ) -> tuple[IStoredQuery, Page]:
+        for _ in range(_MOST_TRIES):
+            await events.caught_up()
+            query = self._query(subscription, filters, self._clock.seconds())
+            page = Page((), False)
+            try:
+                if query.floor is None:
+                    first = query.next_page(PAGE_BYTES, inf)
+                    page = await first if isinstance(first, Deferred) else first
+            except BaseException:
+                query.close()
+                raise
+            if events.is_followed_to(query.floor or 0):
+                return query, page
+            query.close()
+        raise StoreError("too much is stored at this moment; try again")
 
     async def _go_on(
         self,

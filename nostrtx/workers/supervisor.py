@@ -24,9 +24,9 @@ from twisted.logger import Logger
 from nostrtx.broadcast.workers import Hub
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.config import Settings
+from nostrtx.joining import fail
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
-from nostrtx.service import fail
 from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers

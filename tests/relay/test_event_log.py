@@ -16,6 +16,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.log_news import PASSED, REMOVED, STORED, Run
 from nostrtx.relay.statistics import Statistics
+from nostrtx.storage.memory import MemoryEventStore
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import FakeTurns, HeldStore
 from tests.storage.events import make_event
@@ -318,6 +319,34 @@ class BothWaysTests:
         self.here.events.stop()
         self.assert_seqs([1], self.there)
 
+    def test_store_breaks_a_promise(self: EventLogCase) -> None:  # type: ignore[misc]
+        """Whatever reading the log fails with, nobody waits for ever."""
+        self.there.bus.is_connected = False
+        self.here.commit(*notes("1"))
+        self.store.log_error = ZeroDivisionError()  # type: ignore[assignment]
+        waiting = Deferred.fromCoroutine(self.there.events.alone())
+        self.failureResultOf(waiting, StoreError)
+        self.there.poll()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.store.log_error = None
+        self.there.poll()
+        self.assert_seqs([1], self.there)
+        alone = Deferred.fromCoroutine(self.here.events.alone())
+        self.successResultOf(alone)()
+
+    def test_put_back(self: EventLogCase) -> None:  # type: ignore[misc]
+        """Where the store was put back to earlier, what comes then is delivered."""
+        self.here.commit(*notes("1", "2", "3"))
+        self.there.turns.settle()
+        earlier = MemoryEventStore()
+        self.store.inner = earlier
+        self.successResultOf(earlier.save_events(notes("1")))
+        for process in (self.here, self.there):
+            process.poll()
+        self.here.commit(*notes("2 again", "3 again"))
+        self.there.clock.advance(0.02)
+        self.assert_seqs([1, 2, 3, 2, 3])
+
 
 class SharedStoreTests(BothWaysTests, EventLogCase):
     """Workers of one machine: news only says that there is something to read."""
@@ -337,6 +366,17 @@ class SharedStoreTests(BothWaysTests, EventLogCase):
         self.here.events.committed(self.here.store_only(*notes("3")))
         self.assertEqual(self.here.seqs, [1, 2, 3])
         self.assertEqual(self.here.statistics.events_read, 2)
+
+    def test_large_events(self) -> None:
+        """Of large events few are read at a time."""
+        self.here.bus.is_connected = False
+        large = [make_event(content=f"{at}" + "x" * 100_000) for at in range(600)]
+        self.here.commit(*large)
+        self.there.clock.advance(POLL_SECONDS)
+        self.there.turns.take()
+        self.there.turns.take()
+        self.assertLess(len(self.there.seqs), 550)
+        self.assert_seqs(range(1, 601), self.there)
 
     def test_long_lag(self) -> None:
         """Long parts of the log are delivered over several turns."""

@@ -15,6 +15,7 @@ from nostrtx.config import (
     Settings,
     StoreSettings,
 )
+from nostrtx.nostr.json import dumps
 from nostrtx.relay.membership.members import WATCH_SECONDS
 from nostrtx.relay.membership.register import Invite, Register
 from nostrtx.storage.register_file import RegisterFile
@@ -192,6 +193,47 @@ class GroupTests(SeveralProcessesCase):
         self.do(self.one, ADMIN, 9002, ["private"])
         self.do(self.one, ADMIN, 9, ["x", "2"])
         self.assertEqual(self.other.heard(), [])
+
+    def lose_news(self) -> None:
+        """From now on the processes do not hear one another."""
+        for process in (self.here, self.there):
+            assert isinstance(process.broadcaster, FakeBroadcaster)
+            process.broadcaster.is_connected = False
+
+    def test_private_before_that_is_heard(self) -> None:
+        """Nobody is shown what came after a change of which there was no news."""
+        self.do(self.one, ADMIN, 9007)
+        self.lose_news()
+        for kind, tags in ((9002, ["private"]), (9, ["x", "secret"])):
+            event = signed_event(
+                ADMIN,
+                kind=kind,
+                tags=[["h", "pizza"], tags],
+                created_at=int(self.here.clock.seconds()),
+            )
+            self.one.publish(event)
+        self.assertEqual(self.other.ask({"kinds": [9]}), [["EOSE", "s"]])
+        answer = self.other.say(dumps(["COUNT", "c", {"kinds": [9]}]))
+        self.assertEqual(answer[0][2]["count"], 0)
+
+    def test_member_before_that_is_heard(self) -> None:
+        """A member of whom there was no news yet finds all that is there to read."""
+        self.do(self.one, ADMIN, 9007)
+        self.do(self.one, ADMIN, 9002, ["private"])
+        self.lose_news()
+        other = Visitor(self.there)
+        other.ask({"kinds": [4]})
+        other.authenticate(BOB)
+        bob = public_key(BOB).hex()
+        now = int(self.here.clock.seconds())
+        self.one.publish(
+            signed_event(
+                ADMIN, kind=9000, tags=[["h", "pizza"], ["p", bob]], created_at=now
+            )
+        )
+        note = signed_event(ADMIN, kind=9, tags=[["h", "pizza"]], created_at=now)
+        self.one.publish(note)
+        self.assertEqual(other.ask({"kinds": [9]}), [seen("s", note), ["EOSE", "s"]])
 
     def test_deleted(self) -> None:
         """A group deleted by way of one process is gone in the other, for good."""

@@ -202,11 +202,14 @@ class LMDBEventStore:
 
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last, by whatever process."""
-        snapshot = Snapshot(self._opened())
         try:
-            return snapshot.last_seq()
-        finally:
-            snapshot.close()
+            snapshot = Snapshot(self._opened())
+            try:
+                return snapshot.last_seq()
+            finally:
+                snapshot.close()
+        except lmdb.Error as error:
+            raise self._unreadable() from error
 
     def log_after(self, seq: int, most: int) -> LogPart:
         """A part of the arrival log."""
