@@ -29,9 +29,8 @@ from nostrtx.storage.postgres.session import Session
 from nostrtx.storage.postgres.snapshot import Snapshot
 from nostrtx.storage.postgres.workers import Workers
 
-#: An event is taken to have so many bytes at least, when it is estimated how many
-#: fit on a page.
-_SMALL_EVENT: Final = 256
+#: How large an event is taken to be, as long as none is known, in bytes.
+_SMALL_EVENT: Final = 512
 
 #: So many events are looked up for a page at least, and at most.
 _LEAST, _MOST = 64, 8192
@@ -102,6 +101,7 @@ class PostgresStoredQuery:
         self._server: Workers | None = None
         self._seqs: Sequence[int] = ()
         self._at = 0
+        self._size = _SMALL_EVENT
         self._more: bool | None = None
         self._running: Deferred[Page] | None = None
         self._is_closed = False
@@ -140,7 +140,7 @@ class PostgresStoredQuery:
         assert self._server is not None
         events: list[bytes] = []
         while not events and self._at < len(self._seqs):
-            block = self._seqs[self._at : self._at + _block(max_bytes)]
+            block = self._seqs[self._at : self._at + _block(max_bytes, self._size)]
             ask = _page_ask(block, max_bytes)
 
             def read(session: Session, seconds: float, ask: Ask = ask) -> Rows:
@@ -152,6 +152,8 @@ class PostgresStoredQuery:
         return self._page(events)
 
     def _page(self, events: Sequence[bytes]) -> Page:
+        if events:
+            self._size = 1 + sum(map(len, events)) // len(events)
         done = self._at >= len(self._seqs)
         return Page(events, done, self._more if done else None)
 
@@ -166,7 +168,7 @@ class PostgresStoredQuery:
             ordered = sorted(union.values(), key=lambda f: f[0], reverse=True)
             [found] = snapshot.run([in_order(ordered)])
         seqs = [seq for _, seq, _ in found]
-        block = seqs[: _block(max_bytes)]
+        block = seqs[: _block(max_bytes, _SMALL_EVENT)]
         events: list[bytes] = []
         given = 0
         if block:
@@ -177,8 +179,9 @@ class PostgresStoredQuery:
         return _Answer(snapshot.floor, seqs, is_more(cuts, seqs), events, given)
 
 
-def _block(max_bytes: int) -> int:
-    return min(max(max_bytes // _SMALL_EVENT, _LEAST), _MOST)
+def _block(max_bytes: int, size: int) -> int:
+    """How many events of such a size to look up for a page."""
+    return min(max(max_bytes // size + 1, _LEAST), _MOST)
 
 
 def _page_ask(seqs: Sequence[int], max_bytes: int) -> Ask:

@@ -205,15 +205,16 @@ class _Scan:
         piece = max(1, min(_FIRST_TRY, 6 * wanted, budget) // len(pending))
         while pending and read + piece * len(pending) <= budget:
             rows = yield self._ask(pending, piece)
-            totals = [0] * len(pending)
-            for at, place, seq, kind, is_wanted, total in rows:
-                totals[at - 1] = total
+            reached = [0] * len(pending)
+            for at, place, seq, kind, is_wanted, number in rows:
+                reached[at - 1] = number
                 pending[at - 1].below = place
                 if is_wanted:
                     self.found.append((place, seq, kind))
-            for one, total in zip(pending, totals, strict=True):
-                one.is_done = total < piece
-            read += sum(totals)
+            for one, number in zip(pending, reached, strict=True):
+                # What is the last one is given, unless there were fewer.
+                one.is_done = number < piece
+            read += sum(reached)
             self.rest = [one for one in self.rest if not one.is_done]
             have = len(self.known())
             if have >= wanted or not self.rest:
@@ -244,16 +245,16 @@ class _Scan:
                 " AND (y.kind, y.place) >= (l.kind, %(bound)s) ORDER BY y.kind DESC,"
             )
         residue = conditions.residue(values, with_authors=True)
-        # The last one is given in any case: it tells how far this went.
+        # The last ones are given in any case: they tell how far this went.
         return (
-            "SELECT l.at, r.place, r.seq, r.kind, r.is_wanted, r.total"
+            "SELECT l.at, r.place, r.seq, r.kind, r.is_wanted, r.n"
             f" FROM unnest({columns}) WITH ORDINALITY l({names})"
             " CROSS JOIN LATERAL (SELECT x.place, x.seq, x.kind,"
             f" coalesce({residue}, false) AS is_wanted,"
-            " row_number() OVER () AS n, count(*) OVER () AS total"
+            " row_number() OVER () AS n"
             " FROM (SELECT y.place, y.seq, y.kind, y.pubkey, y.expires_at"
             f" FROM nostrtx.events y WHERE {where}"
             " y.place DESC FETCH FIRST %(piece)s ROWS WITH TIES) x) r"
-            " WHERE r.is_wanted OR r.n = r.total",
+            " WHERE r.is_wanted OR r.n >= %(piece)s",
             values,
         )
