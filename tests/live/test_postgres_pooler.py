@@ -11,6 +11,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from nostrtx.interfaces import SaveOutcome
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.postgres.session import Session, connection_parameters
 from tests.live.postgres_server import (
     free_port,
     private_directory,
@@ -94,6 +95,13 @@ class PoolerTests(SynchronousTestCase):
         node = Node(self.url, connections=3)
         self.addCleanup(node.close)
         return node
+
+    def test_is_known(self) -> None:
+        """A pooler is known for one, and a server for none."""
+        for url, is_pooled in ((self.url, True), (shared_server().url(), False)):
+            session = Session.connect(connection_parameters(url))
+            self.addCleanup(session.close)
+            self.assertIs(session.is_pooled, is_pooled)
 
     def test_all_of_it(self) -> None:
         """Saving, asking, counting, the log and being alone work through a pooler."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.interfaces import StoreError, StoreUnusable
 from nostrtx.nostr.filters import Filter
 from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_stores import Node, postgres_store
-from tests.storage.events import make_event
+from tests.storage.events import NOW, make_event
 from tests.storage.waiting_reactor import WaitingReactor
 
 
@@ -83,6 +84,22 @@ class ReplicaTests(SynchronousTestCase):
         self.replica.begin()
         self.node.reactor.advance(10)
         self.assertEqual(self.node.found(Filter()), [note.raw])
+
+    def test_replica_fails_between_pages(self) -> None:
+        """A query that the replica began the primary ends."""
+        notes = [make_event(created_at=NOW - n) for n in range(100)]
+        self.node.save(*notes)
+        self.node.reactor.advance(10)
+        query = self.node.store.query([Filter()], NOW)
+        page = query.next_page(1, 0)
+        assert isinstance(page, Deferred)
+        given = list(self.node.reactor.result_of(page).events)
+        self.replica.stop()
+        page = query.next_page(10**6, 0)
+        assert isinstance(page, Deferred)
+        last = self.node.reactor.result_of(page)
+        self.assertTrue(last.done)
+        self.assertEqual([*given, *last.events], [note.raw for note in notes])
 
     def test_log_is_the_primary(self) -> None:
         """The log, saving and being alone never ask the replica."""

@@ -146,7 +146,7 @@ class PostgresStoredQuery:
             def read(session: Session, seconds: float, ask: Ask = ask) -> Rows:
                 return session.ask(ask)[0]
 
-            rows = await self._server.do(read)
+            rows = await self._reads.go_on(self._server, read)
             events, given = _settled(rows, len(block), max_bytes)
             self._at += given
         return self._page(events)

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from nostrtx.interfaces import StoreError
 from nostrtx.storage.postgres.session import Session, TookTooLong
 from nostrtx.storage.postgres.snapshot import Lagging
-from nostrtx.storage.postgres.workers import Workers
+from nostrtx.storage.postgres.workers import Work, Workers
 
 _T = TypeVar("_T")
 
@@ -53,6 +53,7 @@ class Reads:
         self,
         work: Callable[[Session, float, int], _T],
         is_slow: bool = False,
+        seconds: float = 0.0,
     ) -> tuple[_T, Workers]:
         """
         Have a query answered from a snapshot that holds all this process knows of.
@@ -61,6 +62,7 @@ class Reads:
             work: Takes a session, how many seconds a statement may take, and the
                 ``seq`` that the snapshot must hold.
             is_slow: Whether it will take long.
+            seconds: How long a statement may take, if that is longer than usual.
 
         Returns:
             What it returned, and who has done it and can go on with it.
@@ -73,7 +75,9 @@ class Reads:
             least = self._heard()
             try:
                 result = await replica.do(
-                    lambda session, seconds: work(session, seconds, least), is_slow
+                    lambda session, seconds: work(session, seconds, least),
+                    is_slow,
+                    seconds,
                 )
             except TookTooLong:
                 raise
@@ -84,6 +88,26 @@ class Reads:
             else:
                 return result, replica
         result = await self._primary.do(
-            lambda session, seconds: work(session, seconds, 0), is_slow
+            lambda session, seconds: work(session, seconds, 0), is_slow, seconds
         )
         return result, self._primary
+
+    async def go_on(self, server: Workers, work: Work[_T]) -> _T:
+        """
+        Have a query continued by who began it, or by the primary.
+
+        Args:
+            server: Who began it.
+            work: Takes a session and how many seconds a statement may take.
+
+        Raises:
+            StoreError: No server can do it.
+        """
+        try:
+            return await server.do(work)
+        except TookTooLong:
+            raise
+        except StoreError:
+            if server is self._primary:
+                raise
+            return await self._primary.do(work)

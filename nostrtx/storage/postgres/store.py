@@ -194,13 +194,13 @@ class PostgresEventStore:
         self._check_open()
 
         def work(session: Session, seconds: float, least: int) -> SealedSet:
-            snapshot = Snapshot(session, max(seconds, _LONG_SECONDS), least)
+            snapshot = Snapshot(session, seconds, least)
             [records] = snapshot.run([find_records(asked, now, screen, most)])
             snapshot.finish()
             return sealed(records)
 
         async def find() -> SealedSet:
-            found, _ = await self._reads.do(work, is_slow=True)
+            found, _ = await self._reads.do(work, True, _LONG_SECONDS)
             return found
 
         return Deferred.fromCoroutine(find())

@@ -45,13 +45,18 @@ _GRACE_SECONDS: Final = 8.0
 class _Job(Generic[_T]):
     """One piece of work, and who is told of its end."""
 
-    __slots__ = ("is_over", "is_slow", "link", "tell", "work")
+    __slots__ = ("is_over", "is_slow", "link", "seconds", "tell", "work")
 
     def __init__(
-        self, work: Work[_T], is_slow: bool, tell: Callable[[_T | Failure], None]
+        self,
+        work: Work[_T],
+        seconds: float,
+        is_slow: bool,
+        tell: Callable[[_T | Failure], None],
     ) -> None:
         self.work = work
-        self.is_slow = is_slow
+        self.seconds = seconds
+        self.is_slow = is_slow or seconds == inf
         self.tell = tell
         self.is_over = False
         self.link: Link | None = None
@@ -100,9 +105,16 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def do(self, work: Work[_T], is_slow: bool = False) -> Deferred[_T]:
+    def do(
+        self, work: Work[_T], is_slow: bool = False, seconds: float = 0.0
+    ) -> Deferred[_T]:
         """
         Do ``work`` in a thread; it may be done twice, if it takes long.
+
+        Args:
+            work: What to do.
+            is_slow: Whether it will take long.
+            seconds: How long a statement may take, if that is longer than usual.
 
         Returns:
             Fires with what it returned or raised; psycopg's errors come as
@@ -130,12 +142,12 @@ class Workers:
                 overdue.cancel()
             self._cancel(job)
 
-        job = _Job(work, is_slow or self._seconds == inf, lambda r: call(finish, r))
+        seconds = max(seconds, self._seconds)
+        job = _Job(work, seconds, is_slow, lambda r: call(finish, r))
         done: Deferred[_T] = Deferred(cancel)
-        if self._seconds != inf:
-            patience = 2 * self._seconds + _GRACE_SECONDS
-            overdue = self._reactor.callLater(patience, give_up)
         self._put(job)
+        if seconds != inf:
+            overdue = self._reactor.callLater(2 * seconds + _GRACE_SECONDS, give_up)
         return done
 
     def call(self, work: Work[_T]) -> _T:
@@ -146,7 +158,7 @@ class Workers:
             StoreError: The server failed, or cannot be reached.
         """
         future: Future[_T | Failure] = Future()
-        job = _Job(work, self._seconds == inf, future.set_result)
+        job = _Job(work, self._seconds, True, future.set_result)
         self._put(job)
         patience = None
         if self._seconds != inf:
@@ -222,7 +234,7 @@ class Workers:
         job.link = link
         link.begin(job)
         is_too_slow = False
-        seconds = self._seconds if job.is_slow else min(_MOMENT, self._seconds)
+        seconds = job.seconds if job.is_slow else min(_MOMENT, job.seconds)
         try:
             result = self._attempt(link, job, seconds)
         except TookTooLong:

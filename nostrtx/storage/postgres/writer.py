@@ -46,8 +46,9 @@ _VANISH: Final = 2000
 #: How many expired events are removed in one transaction.
 _SWEEP: Final = 1000
 
-#: How long to wait for others that write, in seconds.
-_LOCK_SECONDS: Final = 10.0
+#: How long to wait for others that write, in seconds: longer than a process that
+#: stands still may hold them up.
+_LOCK_SECONDS: Final = 12.0
 
 #: How often to try again what was lost with its connection.
 _TRIES: Final = 3
