@@ -117,7 +117,8 @@ class Merge:
         lists = self._lists
         assert self._conditions.first is not None
         bound = self._conditions.first
-        self._piece = piece = max(1 + (5 * wanted) // (4 * len(lists)), 2 * self._piece)
+        # The next one of a list costs little; to come back for it costs a look-up.
+        self._piece = piece = max(3 + 2 * wanted // len(lists), 2 * self._piece)
         rows = yield self._ask_heads(lists, bound, piece, wanted)
         has_edge = bool(rows) and rows[0][4] is not None
         self._take([row[:4] for row in rows], lists, bound, piece)

@@ -31,7 +31,10 @@ CREATE TABLE nostrtx.events (
 );
 CREATE UNIQUE INDEX events_seq ON nostrtx.events (seq);
 CREATE UNIQUE INDEX events_id ON nostrtx.events (id);
-CREATE INDEX events_author ON nostrtx.events (pubkey, kind, place);
+-- With all that a list of an author's events is asked for: each would else be looked up
+-- on a page of its own.
+CREATE INDEX events_author ON nostrtx.events (pubkey, kind, place)
+    INCLUDE (seq, expires_at);
 CREATE INDEX events_kind ON nostrtx.events (kind, place);
 CREATE INDEX events_place ON nostrtx.events (place);
 CREATE UNIQUE INDEX events_address ON nostrtx.events (address)
