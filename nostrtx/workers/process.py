@@ -30,6 +30,9 @@ from nostrtx.workers.reports import (
 #: Where a worker finds its socket to the supervisor.
 CONTROL: Final = 3
 
+#: Where it finds its orders.
+ORDERS: Final = 4
+
 _READ: Final = 65536
 
 
@@ -69,26 +72,24 @@ class WorkerProcess:
         self._received = b""
         self._gone: list[Deferred[None]] = []
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         self._control: socket.socket | None = ours
-        nothing = os.open(os.devnull, os.O_RDONLY)
+        module = "nostrtx.workers.worker"
         try:
-            ours.sendall(pack_orders(orders))
-            ours.setblocking(False)
-            descriptors: dict[int, int | str] = {0: nothing, 1: "r", 2: "r"}
-            descriptors |= {CONTROL: theirs.fileno(), **inherits}
-            self._process = reactor.spawnProcess(
-                _Output(self),
-                sys.executable,
-                [sys.executable, "-m", "nostrtx.workers.worker", str(CONTROL)],
-                env=None,
-                childFDs=descriptors,
-            )
+            with theirs, open(os.devnull, "rb") as nothing, pack_orders(orders) as told:
+                descriptors: dict[int, int | str] = {0: nothing.fileno()}
+                descriptors |= {1: "r", 2: "r"}
+                descriptors |= {CONTROL: theirs.fileno(), ORDERS: told.fileno()}
+                self._process = reactor.spawnProcess(
+                    _Output(self),
+                    sys.executable,
+                    [sys.executable, "-m", module, str(CONTROL), str(ORDERS)],
+                    env=None,
+                    childFDs={**descriptors, **inherits},
+                )
         except OSError:
             ours.close()
             raise
-        finally:
-            theirs.close()
-            os.close(nothing)
 
     @property
     def pid(self) -> int | None:

@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.config import (
     ClusterSettings,
+    GroupSettings,
     IngestSettings,
     ListenSettings,
     Settings,
@@ -84,6 +85,14 @@ class StartTests(SupervisorTestCase):
             self.assertEqual((orders.number, orders.name), (number, f"node/{number}"))
             self.assertEqual(orders.reactor, SpawningReactor.__module__)
             self.assertEqual({orders.bus, *orders.ports}, set(process.inherited))
+
+    def test_much_to_tell(self) -> None:
+        """Settings may be as large as they like: nobody waits until they are read."""
+        groups = GroupSettings(creators=tuple(f"{n:064x}" for n in range(20_000)))
+        settings = attrs.evolve(self.settings, groups=groups)
+        Supervisor(settings, self.reactor, 1, 8, readable).startService()
+        (process,) = self.processes
+        self.assertEqual(process.orders.settings.groups, groups)
 
     def test_verifiers(self) -> None:
         """Workers share the cores they leave for verifiers, unless a number is set."""
