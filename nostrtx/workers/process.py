@@ -125,22 +125,32 @@ class WorkerProcess:
 
     def doRead(self) -> Failure | None:
         """Take reports from the socket."""
-        if self._control is None:
-            return Failure(CONNECTION_DONE)
         try:
-            received = self._control.recv(_READ)
+            return None if self._take_some() else Failure(CONNECTION_DONE)
         except BlockingIOError:
             return None
-        except OSError:
-            received = b""
-        if not received:
-            return Failure(CONNECTION_DONE)
-        self._received = parse_reports(self._received + received, self._heard)
-        return None
 
     def connectionLost(self, reason: Failure) -> None:
         """The worker has ended, or is about to."""
         self._close()
+
+    def _take_some(self) -> bool:
+        """
+        Take what is there; False if nothing will come any more.
+
+        Raises:
+            BlockingIOError: Nothing is there yet.
+        """
+        if self._control is None:
+            return False
+        try:
+            received = self._control.recv(_READ)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+        self._received = parse_reports(self._received + received, self._heard)
+        return bool(received)
 
     def _heard(self, report: Report) -> None:
         if isinstance(report, Logged):
@@ -169,7 +179,11 @@ class WorkerProcess:
 
     def has_ended(self, how: str) -> None:
         """The process is gone, and has been heard to the end."""
-        while self.doRead() is None:
+        try:
+            while self._take_some():
+                pass
+        except BlockingIOError:
+            # Something that it started has the other end of the socket, too.
             pass
         self._close()
         self.ended = how

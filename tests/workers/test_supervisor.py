@@ -281,6 +281,18 @@ class ReplaceTests(SupervisorTestCase):
         self.assertIn("worker 1: last words", texts)
         self.assertIn("worker 1 wrote: no newline", texts)
 
+    def test_outlived(self) -> None:
+        """It does not matter if something that it started still has its socket."""
+        process = self.processes[0]
+        kept = os.dup(process.control.fileno())
+        self.addCleanup(os.close, kept)
+        process.reporter({"log_format": "last words"})
+        with capturedLogs() as logs:
+            process.end()
+        self.assertIn("worker 1: last words", [formatEvent(event) for event in logs])
+        self.later(0)
+        self.assertEqual(len(self.processes), 4)
+
     def test_cannot_be_started(self) -> None:
         """If the system has no more processes, another one is tried later."""
         self.reactor.fails = OSError(11, "Resource temporarily unavailable")
