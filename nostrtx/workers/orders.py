@@ -1,21 +1,20 @@
 # -*- test-case-name: tests.workers.test_orders -*-
 """
-What a worker is told when it starts, over a socket that it inherits.
+What a worker is told when it starts, in a file in memory that it inherits.
 
 The settings travel as values: a file that has changed meanwhile is not read again.
+Unlike a socket, such a file takes any size before there is anybody who reads it.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
-import socket
-import struct
+from typing import BinaryIO
 
 import attrs
 
 from nostrtx.config import Settings
-
-_LENGTH = struct.Struct(">I")
 
 
 @attrs.frozen
@@ -38,31 +37,26 @@ class Orders:
     reactor: str
 
 
-class OrdersMissing(Exception):
-    """The socket was closed before the orders came."""
-
-
-def pack_orders(orders: Orders) -> bytes:
-    """Orders as they are sent."""
-    packed = pickle.dumps(orders)
-    return _LENGTH.pack(len(packed)) + packed
-
-
-def receive_orders(control: socket.socket) -> Orders:
+def pack_orders(orders: Orders) -> BinaryIO:
     """
-    Wait for the orders; the socket is blocking, and its other end is our parent.
+    Orders as a file for a process that inherits it; the caller closes it here.
 
     Raises:
-        OrdersMissing: There are none.
+        OSError: There is no room for them.
     """
-    (length,) = _LENGTH.unpack(_receive(control, _LENGTH.size))
-    orders = pickle.loads(_receive(control, length))
+    packed = open(os.memfd_create("orders"), "w+b")
+    try:
+        pickle.dump(orders, packed)
+        packed.seek(0)
+    except BaseException:
+        packed.close()
+        raise
+    return packed
+
+
+def receive_orders(descriptor: int) -> Orders:
+    """The orders in a file that was inherited; it is closed."""
+    with open(descriptor, "rb") as packed:
+        orders = pickle.load(packed)
     assert isinstance(orders, Orders)
     return orders
-
-
-def _receive(control: socket.socket, size: int) -> bytes:
-    received = control.recv(size, socket.MSG_WAITALL)
-    if len(received) < size:
-        raise OrdersMissing
-    return received

@@ -30,6 +30,9 @@ from nostrtx.workers.reports import (
 #: Where a worker finds its socket to the supervisor.
 CONTROL: Final = 3
 
+#: Where it finds its orders.
+ORDERS: Final = 4
+
 _READ: Final = 65536
 
 
@@ -69,26 +72,24 @@ class WorkerProcess:
         self._received = b""
         self._gone: list[Deferred[None]] = []
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         self._control: socket.socket | None = ours
-        nothing = os.open(os.devnull, os.O_RDONLY)
+        module = "nostrtx.workers.worker"
         try:
-            ours.sendall(pack_orders(orders))
-            ours.setblocking(False)
-            descriptors: dict[int, int | str] = {0: nothing, 1: "r", 2: "r"}
-            descriptors |= {CONTROL: theirs.fileno(), **inherits}
-            self._process = reactor.spawnProcess(
-                _Output(self),
-                sys.executable,
-                [sys.executable, "-m", "nostrtx.workers.worker", str(CONTROL)],
-                env=None,
-                childFDs=descriptors,
-            )
+            with theirs, open(os.devnull, "rb") as nothing, pack_orders(orders) as told:
+                descriptors: dict[int, int | str] = {0: nothing.fileno()}
+                descriptors |= {1: "r", 2: "r"}
+                descriptors |= {CONTROL: theirs.fileno(), ORDERS: told.fileno()}
+                self._process = reactor.spawnProcess(
+                    _Output(self),
+                    sys.executable,
+                    [sys.executable, "-m", module, str(CONTROL), str(ORDERS)],
+                    env=None,
+                    childFDs={**descriptors, **inherits},
+                )
         except OSError:
             ours.close()
             raise
-        finally:
-            theirs.close()
-            os.close(nothing)
 
     @property
     def pid(self) -> int | None:
@@ -124,22 +125,32 @@ class WorkerProcess:
 
     def doRead(self) -> Failure | None:
         """Take reports from the socket."""
-        if self._control is None:
-            return Failure(CONNECTION_DONE)
         try:
-            received = self._control.recv(_READ)
+            return None if self._take_some() else Failure(CONNECTION_DONE)
         except BlockingIOError:
             return None
-        except OSError:
-            received = b""
-        if not received:
-            return Failure(CONNECTION_DONE)
-        self._received = parse_reports(self._received + received, self._heard)
-        return None
 
     def connectionLost(self, reason: Failure) -> None:
         """The worker has ended, or is about to."""
         self._close()
+
+    def _take_some(self) -> bool:
+        """
+        Take what is there; False if nothing will come any more.
+
+        Raises:
+            BlockingIOError: Nothing is there yet.
+        """
+        if self._control is None:
+            return False
+        try:
+            received = self._control.recv(_READ)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+        self._received = parse_reports(self._received + received, self._heard)
+        return bool(received)
 
     def _heard(self, report: Report) -> None:
         if isinstance(report, Logged):
@@ -168,7 +179,11 @@ class WorkerProcess:
 
     def has_ended(self, how: str) -> None:
         """The process is gone, and has been heard to the end."""
-        while self.doRead() is None:
+        try:
+            while self._take_some():
+                pass
+        except BlockingIOError:
+            # Something that it started has the other end of the socket, too.
             pass
         self._close()
         self.ended = how

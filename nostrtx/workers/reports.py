@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import deque
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import attrs
@@ -101,7 +102,9 @@ class Reporter:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._lock = Lock()
+        self._unsent: deque[bytes] = deque()
+        self._is_sending = False
+        self._lock = RLock()
 
     def __call__(self, event: LogEvent) -> None:
         """Pass on one log event; from any thread."""
@@ -121,10 +124,18 @@ class Reporter:
         self._send(["trouble", text])
 
     def _send(self, report: list[str]) -> None:
-        line = json.dumps(report).encode() + b"\n"
+        self._unsent.append(json.dumps(report).encode() + b"\n")
         with self._lock:
+            if self._is_sending:
+                # This thread was interrupted below, by a signal or a collection of
+                # garbage that logs; it will go on with this line.
+                return
+            self._is_sending = True
             try:
-                self._control.sendall(line)
+                while self._unsent:
+                    self._control.sendall(self._unsent.popleft())
             except OSError:
                 # The supervisor is gone; so will be this process, in a moment.
                 pass
+            finally:
+                self._is_sending = False

@@ -30,7 +30,7 @@ from nostrtx.relay.roll_call import FAREWELL
 from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers
-from nostrtx.workers.process import CONTROL, WorkerProcess
+from nostrtx.workers.process import ORDERS, WorkerProcess
 
 #: A worker that has served so long was well when it died.
 STEADY_SECONDS: Final = 10.0
@@ -193,7 +193,7 @@ class Supervisor(Service):
         ports = self._sockets.of_worker(place.number - 1)
         ours, theirs = socketpair()
         with ours, theirs:
-            inherits = dict(enumerate([theirs.fileno(), *ports], CONTROL + 1))
+            inherits = dict(enumerate([theirs.fileno(), *ports], ORDERS + 1))
             bus, *numbers = inherits
             orders = Orders(
                 settings=self._worker_settings,

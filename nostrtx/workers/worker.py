@@ -24,7 +24,7 @@ from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
 from nostrtx.config_file import ConfigError
-from nostrtx.workers.orders import Orders, OrdersMissing, receive_orders
+from nostrtx.workers.orders import Orders, receive_orders
 from nostrtx.workers.reports import Reporter
 
 _log = Logger()
@@ -156,26 +156,23 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     run(service, reactor, control, reporter)
 
 
-def main(descriptor: int) -> int:
+def main(descriptor: int, orders: int) -> int:
     """
     Be a worker.
 
     Args:
         descriptor: Of the socket to the supervisor.
+        orders: Descriptor of the file with what there is to do.
 
     Returns:
         The exit code.
     """
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
-    try:
-        orders = receive_orders(control)
-    except OrdersMissing:
-        return 1
     reporter = Reporter(control)
     globalLogBeginner.beginLoggingTo([reporter])
     try:
-        _serve(orders, control, reporter)
+        _serve(receive_orders(orders), control, reporter)
     except SystemExit as end:
         reporter.trouble(str(end.code))
     except ConfigError as error:
@@ -188,4 +185,4 @@ def main(descriptor: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(*map(int, sys.argv[1:])))

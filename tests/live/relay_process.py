@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
 from tests.live.occasion import Occasion
@@ -154,6 +155,36 @@ async def run_to_end(directory: Path, arguments: Sequence[str]) -> tuple[int, st
     """
     process = _spawn(directory, arguments, {})
     return await process.ended.wait(_STOP_SECONDS), process.output
+
+
+async def daemonize(directory: Path, settings: str, arguments: Sequence[str]) -> int:
+    """
+    Run ``twistd`` as a daemon, with the files ``pid`` and ``log``.
+
+    Returns:
+        Its exit code; it comes back when the daemon serves or cannot.
+    """
+    (directory / "settings.toml").write_text(settings)
+    command = [str(BIN / "twistd"), "--pidfile=pid", "--logfile=log", "nostr-relay"]
+    _, _, code = await getProcessOutputAndValue(
+        command[0],
+        [*command[1:], "--config", "settings.toml", *arguments],
+        path=str(directory),
+    )
+    return int(code)
+
+
+def running_in(directory: Path) -> list[int]:
+    """The processes whose working directory this is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == directory:
+                found.append(int(process.name))
+        except OSError:
+            # It is gone, or somebody else's.
+            pass
+    return found
 
 
 def _spawn(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import Counter
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
+
+from twisted.internet.task import deferLater
 
 from tests.live.authors import Author
 from tests.live.client import LiveClient
 from tests.live.live_case import LiveTestCase
 from tests.live.occasion import Occasion
+from tests.live.reactor import reactor
 from tests.live.relay_process import (
     FREE_PORT,
     ROOT,
     RelayProcess,
+    daemonize,
     run_to_end,
+    running_in,
 )
 
 
@@ -165,6 +171,54 @@ class RefusedStartTests(LiveTestCase):
             await self._assert_refused(
                 str(port), "--listen", endpoint, "--store", "lmdb:store"
             )
+
+
+class DaemonTests(LiveTestCase):
+    """A relay that cannot serve as a daemon, which ``twistd`` learns only then."""
+
+    async def _assert_refused(self, workers: int) -> None:
+        settings = f"[cluster]\nworkers = {workers}\n"
+        (self.directory / "file").write_text("not a directory")
+        self.addCleanup(self._kill_all)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            endpoint = f"tcp:{port}:interface=127.0.0.1"
+            for culprit, arguments in (
+                ("file", ("--listen", FREE_PORT, "--store", "lmdb:file/store")),
+                (str(port), ("--listen", endpoint, "--store", "lmdb:store")),
+            ):
+                code = await daemonize(self.directory, settings, arguments)
+                self.assertEqual(code, 1)
+                log = self.directory / "log"
+                lines = [
+                    line
+                    for line in log.read_text().splitlines()
+                    if "nostr-relay: " in line and culprit in line
+                ]
+                self.assertNotEqual(lines, [], log.read_text())
+                await self._until_gone()
+                self.assertFalse((self.directory / "pid").exists())
+                log.unlink()
+
+    async def _until_gone(self) -> None:
+        """Fail unless all that was started ends by itself."""
+        for _ in range(500):
+            if not running_in(self.directory):
+                return
+            await deferLater(reactor, 0.02)
+        self.fail("something goes on")
+
+    def _kill_all(self) -> None:
+        for pid in running_in(self.directory):
+            os.kill(pid, SIGKILL)
+
+    async def test_one_process(self) -> None:
+        """It says so with its exit code and in the log, and nothing stays."""
+        await self._assert_refused(1)
+
+    async def test_two_workers(self) -> None:
+        """So does one of several processes."""
+        await self._assert_refused(2)
 
 
 class ApplicationFileTests(LiveTestCase):

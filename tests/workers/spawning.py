@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nostrtx.workers.orders import Orders, receive_orders
-from nostrtx.workers.process import CONTROL
+from nostrtx.workers.process import CONTROL, ORDERS
 from nostrtx.workers.reports import Reporter
 from tests.broadcast.wires import End
 
@@ -29,6 +29,7 @@ class FakeProcess:
         protocol: Is told what it writes and when it ends.
         pid: Its number.
         control: Its socket to the supervisor.
+        orders: Descriptor of the file with its orders.
         on_signal: Called with this when it is asked to stop.
 
     Attributes:
@@ -39,14 +40,19 @@ class FakeProcess:
     """
 
     def __init__(
-        self, protocol: Any, pid: int, control: socket.socket, on_signal: Any
+        self,
+        protocol: Any,
+        pid: int,
+        control: socket.socket,
+        orders: int,
+        on_signal: Any,
     ) -> None:
         self.pid: int | None = pid
         self.signals: list[str] = []
         self.inherited: dict[int, int | str] = {}
         self.protocol = protocol
         self.control = control
-        self.orders: Orders = receive_orders(control)
+        self.orders: Orders = receive_orders(orders)
         self.reporter = Reporter(control)
         self.on_signal = on_signal
 
@@ -105,18 +111,21 @@ class SpawningReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         if self.fails is not None:
             raise self.fails
         assert childFDs is not None
-        assert list(args)[1:] == ["-m", "nostrtx.workers.worker", str(CONTROL)]
+        named = [str(CONTROL), str(ORDERS)]
+        assert list(args)[1:] == ["-m", "nostrtx.workers.worker", *named]
         assert (childFDs[1], childFDs[2]) == ("r", "r")
-        inherited = childFDs[CONTROL]
-        assert isinstance(inherited, int)
+        control, orders = childFDs[CONTROL], childFDs[ORDERS]
+        assert isinstance(control, int)
+        assert isinstance(orders, int)
         process = FakeProcess(
             processProtocol,
             1000 + len(self.processes),
-            socket.socket(fileno=os.dup(inherited)),
+            socket.socket(fileno=os.dup(control)),
+            os.dup(orders),
             self.on_signal,
         )
         process.inherited = {
-            name: number for name, number in childFDs.items() if name > CONTROL
+            name: number for name, number in childFDs.items() if name > ORDERS
         }
         self.processes.append(process)
         self.on_start(process)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
+import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.config_file import parse_settings
-from nostrtx.workers.orders import Orders, OrdersMissing, pack_orders, receive_orders
+from nostrtx.workers.orders import Orders, pack_orders, receive_orders
 
 _SETTINGS = """
 [relay]
@@ -24,25 +24,26 @@ workers = 2
 class OrdersTests(SynchronousTestCase):
     """What a worker is told."""
 
-    def setUp(self) -> None:
-        """A socket between two processes."""
-        self.ours, self.theirs = socket.socketpair()
-        self.addCleanup(self.ours.close)
-        self.addCleanup(self.theirs.close)
-
     def test_exact(self) -> None:
         """All settings arrive as they are, whatever their form."""
         settings = parse_settings(_SETTINGS)
         orders = Orders(settings, 2, "node/2", (5, 6), 4, "twisted.internet.x")
-        self.ours.sendall(pack_orders(orders))
-        received = receive_orders(self.theirs)
+        with pack_orders(orders) as packed:
+            inherited = os.dup(packed.fileno())
+        received = receive_orders(inherited)
         self.assertEqual(received, orders)
         self.assertEqual(received.settings.nip05.names, settings.nip05.names)
 
-    def test_supervisor_gone(self) -> None:
-        """Without a supervisor there are no orders, nor are there half of them."""
+    def test_secret(self) -> None:
+        """Orders are in no directory, where others might find the secrets in them."""
         orders = Orders(parse_settings(""), 1, "node/1", (), 4, "")
-        self.ours.sendall(pack_orders(orders)[:-1])
-        self.ours.close()
-        self.assertRaises(OrdersMissing, receive_orders, self.theirs)
-        self.assertRaises(OrdersMissing, receive_orders, self.theirs)
+        with pack_orders(orders) as packed:
+            self.assertEqual(os.fstat(packed.fileno()).st_nlink, 0)
+
+    def test_closed(self) -> None:
+        """Once they are read, the file is closed: children do not get it."""
+        orders = Orders(parse_settings(""), 1, "node/1", (), 4, "")
+        with pack_orders(orders) as packed:
+            inherited = os.dup(packed.fileno())
+        receive_orders(inherited)
+        self.assertRaises(OSError, os.fstat, inherited)

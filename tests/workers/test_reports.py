@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from threading import Thread
 from typing import Any
 
 from twisted.logger import (
@@ -24,6 +25,26 @@ from nostrtx.workers.reports import (
     Trouble,
     parse_reports,
 )
+
+
+class InterruptedSocket(socket.socket):
+    """
+    A socket whose sender is interrupted amid the first message.
+
+    Attributes:
+        interrupt: What happens then.
+    """
+
+    interrupt: Any = None
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send, with the interruption in between."""
+        interrupt, self.interrupt = self.interrupt, None
+        if interrupt is not None:
+            super().sendall(data[:5])
+            interrupt()
+            data = data[5:]
+        super().sendall(data)
 
 
 class ReportsTests(SynchronousTestCase):
@@ -109,6 +130,43 @@ class ReportsTests(SynchronousTestCase):
         with capturedLogs() as logs:
             Logged("loud", "there", "{braces}").log(1)
         self.assertEqual(formatEvent(logs[0]), "worker 1: {braces}")
+
+    def test_logged_meanwhile(self) -> None:
+        """
+        What is logged while a report is on its way, as when a collection of garbage
+        comes in between, follows behind it.
+        """
+        theirs = InterruptedSocket(fileno=self.theirs.detach())
+        self.addCleanup(theirs.close)
+        reporter = Reporter(theirs)
+        theirs.interrupt = lambda: reporter({"log_format": "in between"})
+        reporter.trouble("first")
+        reporter.ready()
+        self.assertEqual(
+            self.heard(), [Trouble("first"), Logged("info", "-", "in between"), Ready()]
+        )
+
+    def test_several_threads(self) -> None:
+        """Reports of several threads stay whole, and in the order of each thread."""
+        count = 200
+
+        def report(name: str) -> None:
+            for number in range(count):
+                self.reporter.trouble(f"{name} {number}" * 50)
+
+        threads = [Thread(target=report, args=(name,)) for name in "abc"]
+        for thread in threads:
+            thread.start()
+        reports: list[Report] = []
+        rest = b""
+        while len(reports) < 3 * count:
+            rest = parse_reports(rest + self.ours.recv(65536), reports.append)
+        for thread in threads:
+            thread.join()
+        for name in "abc":
+            texts = [Trouble(f"{name} {number}" * 50) for number in range(count)]
+            ours = [each for each in reports if each in texts]
+            self.assertEqual(ours, texts)
 
     def test_supervisor_gone(self) -> None:
         """Without a supervisor reports go nowhere, and nothing is raised."""

@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.config import (
     ClusterSettings,
+    GroupSettings,
     IngestSettings,
     ListenSettings,
     Settings,
@@ -84,6 +85,14 @@ class StartTests(SupervisorTestCase):
             self.assertEqual((orders.number, orders.name), (number, f"node/{number}"))
             self.assertEqual(orders.reactor, SpawningReactor.__module__)
             self.assertEqual({orders.bus, *orders.ports}, set(process.inherited))
+
+    def test_much_to_tell(self) -> None:
+        """Settings may be as large as they like: nobody waits until they are read."""
+        groups = GroupSettings(creators=tuple(f"{n:064x}" for n in range(20_000)))
+        settings = attrs.evolve(self.settings, groups=groups)
+        Supervisor(settings, self.reactor, 1, 8, readable).startService()
+        (process,) = self.processes
+        self.assertEqual(process.orders.settings.groups, groups)
 
     def test_verifiers(self) -> None:
         """Workers share the cores they leave for verifiers, unless a number is set."""
@@ -271,6 +280,18 @@ class ReplaceTests(SupervisorTestCase):
         texts = [formatEvent(event) for event in logs]
         self.assertIn("worker 1: last words", texts)
         self.assertIn("worker 1 wrote: no newline", texts)
+
+    def test_outlived(self) -> None:
+        """It does not matter if something that it started still has its socket."""
+        process = self.processes[0]
+        kept = os.dup(process.control.fileno())
+        self.addCleanup(os.close, kept)
+        process.reporter({"log_format": "last words"})
+        with capturedLogs() as logs:
+            process.end()
+        self.assertIn("worker 1: last words", [formatEvent(event) for event in logs])
+        self.later(0)
+        self.assertEqual(len(self.processes), 4)
 
     def test_cannot_be_started(self) -> None:
         """If the system has no more processes, another one is tried later."""

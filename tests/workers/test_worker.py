@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.workers.reports import Reporter
-from nostrtx.workers.worker import Ending, SupervisorWatch, main, run
+from nostrtx.workers.worker import Ending, SupervisorWatch, run
 
 
 class RunningReactor(MemoryReactorClock):
@@ -158,8 +158,3 @@ class RunTests(SynchronousTestCase):
         self.assertIsNone(watch.doRead())
         self.theirs.close()
         self.assertIsNotNone(watch.doRead())
-
-    def test_no_orders(self) -> None:
-        """A worker whose supervisor is gone from the beginning ends at once."""
-        self.ours.close()
-        self.assertEqual(main(self.theirs.detach()), 1)
