@@ -99,9 +99,9 @@ class StoreSettings:
             as many to its replica. Some more are for writing.
     """
 
-    url: str = "lmdb:data"
+    url: str = attrs.field(default="lmdb:data", repr=False)
     max_gigabytes: int = attrs.field(default=1024, validator=at_least(1, 65_536))
-    replica_url: str = ""
+    replica_url: str = attrs.field(default="", repr=False)
     connections: int = attrs.field(default=4, validator=at_least(1, 1000))
 
     @property

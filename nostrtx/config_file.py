@@ -94,7 +94,8 @@ def parse_settings(text: str) -> Settings:
             faults.append(f"{table_name}: there is no such table")
             continue
         if type(members) is not dict:
-            faults.append(f"{table_name}: must be a table, not {shown(members)}")
+            # What is meant for one of its settings may not be for the log.
+            faults.append(f"{table_name}: must be a table")
             continue
         values = {}
         for name, value in members.items():

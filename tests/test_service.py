@@ -509,4 +509,4 @@ class MakeServiceTests(ListeningTestCase):
         """A store's URL that names none is a fault of the settings."""
         settings = Settings(store=StoreSettings(url="sqlite:x"))
         fault = self.assertRaises(ConfigError, make_service, settings, self.reactor)
-        self.assertTrue(str(fault).startswith("store.url: no store 'sqlite:x'"))
+        self.assertTrue(str(fault).startswith("store.url: there is no such store"))

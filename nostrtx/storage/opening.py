@@ -25,8 +25,10 @@ _SHARED: Final = ("postgresql", "postgres")
 #: How long one query may take unless the settings say something else, in seconds.
 _QUERY_SECONDS: Final = 2.0
 
-#: A password in a URL: before the host, or as a parameter.
-_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@]*?):[^/?#]*@|([?&]password=)[^&]*")
+#: A password in a URL as a parameter, and before the host, where it may hold anything
+#: that should have been percent-encoded.
+_PARAMETER: Final = re.compile(r"([?&][^=&]*(?:password|secret|%)[^=&]*=)[^&]*")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@:]*):.*@")
 
 
 def open_store(
@@ -71,8 +73,9 @@ def open_store(
         from nostrtx.storage.postgres.store import PostgresEventStore
 
         return PostgresEventStore(url, settings, reactor, obeys, query_seconds)
+    # Whatever it is, it may hold a password.
     raise StoreUnusable(
-        f"no store {shown_url(url)!r}: it must be lmdb:DIRECTORY,"
+        "there is no such store: it must be lmdb:DIRECTORY,"
         " postgresql://USER@HOST/DATABASE or memory:"
     )
 
@@ -84,6 +87,4 @@ def is_shared(url: str) -> bool:
 
 def shown_url(url: str) -> str:
     """The URL as it may be shown and logged: without a password."""
-    return _PASSWORD.sub(
-        lambda match: f"{match[2]}***" if match[2] else f"{match[1]}:***@", url
-    )
+    return _PASSWORD.sub(r"\1:***@", _PARAMETER.sub(r"\1***", url))

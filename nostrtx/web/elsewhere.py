@@ -3,8 +3,9 @@
 The connections of the relay's other processes, by address.
 
 Each process tells how many connections it has from an address when that changes; what
-changes within a few milliseconds goes in one message. Numbers, not steps, are told: a
-message that is lost is made good by the next one.
+changes within a few milliseconds goes in one message. Numbers, not steps, are told:
+what could not be told is told soon, and all of it now and then, so that no message that
+was lost counts for long.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ CONNECTIONS: Final = "connections"
 
 #: How long a change may wait for others, in seconds.
 _GATHER_SECONDS: Final = 0.005
+
+#: All is told after so many beats.
+ALL_BEATS: Final = 60
 
 
 @attrs.define(eq=False, slots=True)
@@ -64,7 +68,10 @@ class ConnectionsElsewhere:
         self._processes: dict[str, _Process] = {}
         self._changed: set[str] = set()
         self._telling: IDelayedCall | None = None
+        self._is_behind = False
+        self._beats = 0
         others.listen(CONNECTIONS, self._heard)
+        others.on_beat(self._beat)
         others.on_arrival(self._tell_all)
         others.on_departure(self._departed)
 
@@ -82,19 +89,34 @@ class ConnectionsElsewhere:
         if self._telling is None:
             self._telling = self._clock.callLater(_GATHER_SECONDS, self._tell_changes)
 
+    def _beat(self) -> None:
+        """Make good what was not heard."""
+        if self._others.are_none:
+            return
+        self._beats += 1
+        if self._beats >= ALL_BEATS:
+            self._tell_all()
+        elif self._is_behind:
+            self._tell_changes()
+
     def _tell_changes(self) -> None:
         self._telling = None
-        changed, self._changed = self._changed, set()
         count, by_group = self._own()
-        self._tell(False, count, {group: by_group.get(group, 0) for group in changed})
+        changed = {group: by_group.get(group, 0) for group in self._changed}
+        self._tell(False, count, changed)
 
     def _tell_all(self) -> None:
         count, by_group = self._own()
-        self._tell(True, count, by_group)
+        # If it cannot be told now, then at the next beat.
+        self._beats = 0 if self._tell(True, count, by_group) else ALL_BEATS
 
-    def _tell(self, is_all: bool, count: int, by_group: Mapping[str, int]) -> None:
+    def _tell(self, is_all: bool, count: int, by_group: Mapping[str, int]) -> bool:
         message = json.dumps([is_all, count, dict(by_group)])
-        self._others.publish(CONNECTIONS, message)
+        is_told = self._others.publish(CONNECTIONS, message)
+        self._is_behind = not is_told
+        if is_told:
+            self._changed.clear()
+        return is_told
 
     def _heard(self, sender: str, message: bytes) -> None:
         try:

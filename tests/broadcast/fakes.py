@@ -23,6 +23,8 @@ class FakeBroadcaster:
 
     Attributes:
         is_connected: Set it to False and news is lost, here and back.
+        is_full: Set it to True and nothing can be told, though it is connected.
+        is_deaf: Set it to True and nothing is heard, and nobody knows.
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class FakeBroadcaster:
         self.name = name
         self.shares_store = shares_store
         self.is_connected = True
+        self.is_full = False
+        self.is_deaf = False
         self.published: list[tuple[str, bytes]] = []
         self._heard: dict[str, list[Callable[[str, bytes], None]]] = defaultdict(list)
         self._connected: list[Callable[[], None]] = []
@@ -61,11 +65,11 @@ class FakeBroadcaster:
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Tell the others who are connected, if this one is."""
-        if not self.is_connected:
+        if self.is_full or not self.is_connected:
             return False
         self.published.append((topic, payload))
         for other in self._all:
-            if other is not self and other.is_connected:
+            if other is not self and other.is_connected and not other.is_deaf:
                 other.hear(topic, self.name, payload)
         return True
 

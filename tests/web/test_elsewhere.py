@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.config import LimitSettings
 from nostrtx.relay.roll_call import FAREWELL, MOST_SILENT_BEATS
 from nostrtx.web.client_address import ConnectionLimits
-from nostrtx.web.elsewhere import CONNECTIONS
+from nostrtx.web.elsewhere import ALL_BEATS, CONNECTIONS
 from tests.relay.company import Company
 
 _ADDRESS = "192.0.2.1"
@@ -114,6 +114,58 @@ class ConnectionsElsewhereTests(SynchronousTestCase):
         self.assertFalse(self.refused(self.there))
         for limits in (self.here, self.there):
             self.assertTrue(self.refused(limits, "198.51.100.1"))
+
+    def test_not_told(self) -> None:
+        """What could not be told is told soon, though no connection was lost."""
+        self.open(self.here, 3)
+        self.open(self.here, 1, "198.51.100.1")
+        bus = self.company.buses["here"]
+        bus.is_full = True
+        self.close(self.here, 3)
+        bus.is_full = False
+        self.open(self.here, 3, "198.51.100.1")
+        self.open(self.there, 2)
+        self.company.beat()
+        self.assertFalse(self.refused(self.there))
+        bus.is_full = True
+        self.open(self.here, 2)
+        self.company.beat(3)
+        self.assertFalse(self.refused(self.there))
+        bus.is_full = False
+        self.company.beat()
+        self.assertTrue(self.refused(self.there))
+
+    def test_newcomer_not_told(self) -> None:
+        """So is what a newcomer should have been told at once."""
+        self.open(self.here, 4)
+        bus = self.company.buses["here"]
+        bus.is_full = True
+        late = self.process("late")
+        self.assertFalse(self.refused(late))
+        bus.is_full = False
+        self.company.beat()
+        self.assertTrue(self.refused(late))
+
+    def test_lost_on_the_way(self) -> None:
+        """What was told and did not arrive is told again within a minute."""
+        self.open(self.here, 4)
+        self.company.buses["there"].is_deaf = True
+        self.close(self.here, 4)
+        self.company.buses["there"].is_deaf = False
+        self.assertTrue(self.refused(self.there))
+        self.told()
+        self.company.beat(ALL_BEATS)
+        self.assertFalse(self.refused(self.there))
+        self.assertEqual(len(self.told()), 1)
+
+    def test_nobody_to_tell(self) -> None:
+        """As long as nobody else is there, nothing is told."""
+        self.company.buses["here"].hear(FAREWELL, "there", b"")
+        self.company.cut_off("there")
+        self.told()
+        self.open(self.here, 4)
+        self.company.beat(2 * ALL_BEATS)
+        self.assertEqual(self.told(), [])
 
     def test_gone(self) -> None:
         """The connections of a process that has died are forgotten at once."""

@@ -78,6 +78,12 @@ def connection_parameters(url: str) -> dict[str, Any]:
             "the store's URL is not understood: it must be like"
             " postgresql://user@host/database"
         ) from None
+    if any("@" in str(given.get(name, "")) for name in ("host", "dbname")):
+        # A piece of a password, which whoever cannot connect to it would tell.
+        raise StoreUnusable(
+            "the store's URL is not understood: in a password, write @ and / as"
+            " %40 and %2F"
+        )
     return {**_DEFAULTS, **given}
 
 
