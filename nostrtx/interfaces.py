@@ -385,7 +385,8 @@ class IEventStore(Interface):
         How the bans have changed since change number ``after``, in order.
 
         Of each subject only the last change is kept, so those after 0 are all bans,
-        and some that were lifted. Cheap where nothing has changed.
+        and some that were lifted. What only a later version understands is left out.
+        Cheap where nothing has changed.
 
         Returns:
             The next ``most`` changes, at once from an embedded store. What is changed

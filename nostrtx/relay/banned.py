@@ -32,7 +32,12 @@ class Banned:
         return len(self.pubkeys) + len(self.events) + len(self._addresses)
 
     def take(self, change: BanChange) -> None:
-        """Take up one change."""
+        """
+        Take up one change.
+
+        Raises:
+            ValueError: It is not understood, and nothing has changed.
+        """
         kind, subject = change.ban.kind, change.ban.subject
         if kind is BanKind.ADDRESS:
             self._take_address(subject, change)
@@ -86,8 +91,8 @@ class Banned:
 
     def _take_address(self, subject: str, change: BanChange) -> None:
         if change.is_lifted:
-            self._addresses.pop(subject, None)
             self._networks.remove(subject)
+            self._addresses.pop(subject, None)
         else:
-            self._addresses[subject] = change.ban
             self._networks.put(subject, change.ban)
+            self._addresses[subject] = change.ban

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import BanChange, IBroadcaster, IEventStore, StoreError
+from nostrtx.interfaces import BanChange, IBroadcaster, IEventStore
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.complaint import Complaint
@@ -32,6 +32,8 @@ _PART: Final = 250
 #: Called with changes of one kind of bans, after they were taken up.
 Follower = Callable[[Sequence[BanChange]], None]
 
+_log = Logger()
+
 
 async def next_changes(store: IEventStore, after: int) -> Sequence[BanChange]:
     """
@@ -44,6 +46,19 @@ async def next_changes(store: IEventStore, after: int) -> Sequence[BanChange]:
     return await changes if isinstance(changes, Deferred) else changes
 
 
+def _take_up(banned: Banned, changes: Sequence[BanChange]) -> list[BanChange]:
+    """Take up changes; what is not understood is passed over, and left out here."""
+    taken = []
+    for change in changes:
+        try:
+            banned.take(change)
+        except ValueError as error:
+            _log.warn("A ban is not understood: {reason}.", reason=error)
+        else:
+            taken.append(change)
+    return taken
+
+
 async def read_bans(store: IEventStore) -> Banned:
     """
     The bans in force at this moment.
@@ -53,8 +68,7 @@ async def read_bans(store: IEventStore) -> Banned:
     """
     banned, number = Banned(), 0
     while changes := await next_changes(store, number):
-        for change in changes:
-            banned.take(change)
+        _take_up(banned, changes)
         number = changes[-1].number
     return banned
 
@@ -165,7 +179,9 @@ class Bans:
         """Catch up, if the store lets us."""
         try:
             await self._catch_up()
-        except StoreError as error:
+        except CancelledError:
+            raise
+        except Exception as error:
             self._complaint.fails(error)
         else:
             self._complaint.works()
@@ -181,10 +197,8 @@ class Bans:
         fresh: list[BanChange] = []
         try:
             while changes := await next_changes(self._store, self._number):
-                fresh += changes
-                for change in changes:
-                    if not self._is_own(change.ban):
-                        self.banned.take(change)
+                others = [one for one in changes if not self._is_own(one.ban)]
+                fresh += _take_up(self.banned, others)
                 self._number = changes[-1].number
                 if len(changes) == _PART:
                     await deferLater(self._clock, 0)

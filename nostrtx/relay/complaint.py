@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nostrtx.interfaces import StoreError
 
 
 class Complaint:
@@ -21,11 +24,21 @@ class Complaint:
         self._reason: str | None = None
 
     def fails(self, reason: Exception) -> None:
-        """It did not work, and why; told once as long as the reason is the same."""
-        text = str(reason)
-        if text != self._reason:
-            self._reason = text
-            self._log.error("{doing} fails: {reason}.", doing=self._doing, reason=text)
+        """
+        It did not work, and why; told once as long as the reason is the same.
+
+        What is no :class:`StoreError` is a fault of the relay, and told in full.
+        """
+        is_fault = not isinstance(reason, StoreError)
+        text = repr(reason) if is_fault else str(reason)
+        if text == self._reason:
+            return
+        self._reason = text
+        doing = self._doing
+        if is_fault:
+            self._log.failure("{doing} fails.", failure=Failure(reason), doing=doing)
+        else:
+            self._log.error("{doing} fails: {reason}.", doing=doing, reason=text)
 
     def works(self) -> None:
         """It did."""

@@ -357,7 +357,7 @@ class HeldStore:
         self.save_error: Exception | None = None
         self.hold_bans = False
         self.ban_parts: list[tuple[Deferred[Sequence[BanChange]], int, int]] = []
-        self.bans_error: StoreError | None = None
+        self.bans_error: Exception | None = None
 
     def open(self) -> None:
         """Open the store within."""

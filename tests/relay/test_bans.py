@@ -204,6 +204,35 @@ class BansTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.banned_keys(), [])
 
+    def test_defect(self) -> None:
+        """A reading that fails as none should is told in full, once, and tried on."""
+        self.store.bans_error = ZeroDivisionError("on purpose")
+        self.other.start()
+        self.clock.pump([1, 1, 1])
+        # Once by each of the two.
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertFalse(self.other.is_loaded)
+        self.stored(_ALICES)
+        self.store.bans_error = None
+        self.clock.advance(1)
+        self.assertTrue(self.other.is_loaded)
+        for bans in (self.bans, self.other):
+            self.assertEqual(self.banned_keys(bans), [_ALICES])
+
+    def test_not_understood(self) -> None:
+        """A ban that makes no sense is passed over, and those behind it hold."""
+        nonsense = [Ban(BanKind.ADDRESS, "all"), Ban(BanKind.PUBKEY, "everybody")]
+        self.stored(*nonsense, _ALICES, _NETWORK)
+        with capturedLogs() as events:
+            self.clock.pump([1, 1, 1])
+            told = [event for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(len(told), 2)
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        self.assertEqual(self.bans.banned.bans(BanKind.ADDRESS), [_NETWORK])
+        heard = [change.ban for _, changes in self.heard for change in changes]
+        self.assertCountEqual(heard, [_ALICES, _NETWORK])
+        self.assertEqual(len(self.do(read_bans(self.store))), 2)
+
     def test_follower_raises(self) -> None:
         """A follower that fails is logged, and the others hear all the same."""
         bans = self.make_bans("third")

@@ -46,6 +46,12 @@ class ComplaintTests(SynchronousTestCase):
             ],
         )
 
+    def test_defect(self) -> None:
+        """What no store should do is told with all there is to know, and once too."""
+        for _ in range(3):
+            self.complaint.fails(ZeroDivisionError("on purpose"))
+        self.assertEqual(self.told, [(LogLevel.critical, "Saving events fails.")])
+
     def test_another_reason(self) -> None:
         """Another reason is told as well."""
         self.complaint.fails(StoreError("disk full"))

@@ -16,10 +16,13 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from nostrtx.interfaces import IEventStore, StoreError, StoreUnusable
 from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.json import dumps
+from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.schema import Databases, open_databases
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.lmdb.writer import EventWriter
-from tests.storage.events import NOW, make_event
+from tests.storage.ban_tests import pubkey_ban
+from tests.storage.events import BOB, NOW, make_event
 from tests.storage.store_case import DELETED, DUPLICATE, STORED, VANISHED, obeys
 from tests.storage.store_tests import EventStoreTests
 from tests.storage.vanish_tests import to_vanish, wrap
@@ -123,6 +126,20 @@ class LMDBEventStoreTests(EventStoreTests, SynchronousTestCase):
                 make_event(kind=5, tags=[["e", make_event(content="x").id.hex()]])
             )
             self.store = self.make_store()
+
+    def test_later_bans(self) -> None:
+        """Bans that only a later version understands are passed over."""
+        self.ban(pubkey_ban())
+        self._close(self.store)
+        databases = open_databases(self.path, _GIGABYTE)
+        with databases.env.begin(write=True) as txn:
+            for at, record in enumerate((["word", "x", "", 1, False], [1, 2], None), 2):
+                txn.put(number(at), dumps(record), db=databases.ban_changes)
+        databases.env.close()
+        self.store = self.open_store(self.path)
+        self.ban(pubkey_ban(BOB))
+        self.assertEqual([one.number for one in self.changes(0, 2)], [1, 5])
+        self.assertEqual([one.ban for one in self.changes(1)], [pubkey_ban(BOB)])
 
     def test_vanished_after_reopening(self) -> None:
         """Nothing of an author who vanished is in any index, nor comes back later."""

@@ -13,7 +13,8 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.store import PostgresEventStore
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import empty_database, give_back, postgres_store
-from tests.storage.events import NOW, make_event
+from tests.storage.ban_tests import pubkey_ban
+from tests.storage.events import BOB, NOW, make_event
 from tests.storage.store_case import obeys
 from tests.storage.store_tests import EventStoreTests
 from tests.storage.waiting_reactor import WaitingReactor
@@ -31,9 +32,9 @@ class PostgresEventStoreTests(EventStoreTests, SynchronousTestCase):
 
     def make_store(self) -> IEventStore:
         """A store in a new database, which is emptied after the test."""
-        name = empty_database()
-        self.addCleanup(give_back, name)
-        self.url = shared_server().url(name, by_socket=True)
+        self.database = empty_database()
+        self.addCleanup(give_back, self.database)
+        self.url = shared_server().url(self.database, by_socket=True)
         return self.open_store(self.url)
 
     def open_store(self, url: str) -> PostgresEventStore:
@@ -53,6 +54,18 @@ class PostgresEventStoreTests(EventStoreTests, SynchronousTestCase):
     def test_class(self) -> None:
         """The class provides all that a store is asked for."""
         self.assertTrue(verifyClass(IEventStore, PostgresEventStore))
+
+    def test_later_bans(self) -> None:
+        """Bans of a kind that only a later version knows are passed over."""
+        self.ban(pubkey_ban())
+        shared_server().execute(
+            "INSERT INTO nostrtx.bans VALUES ('word', 'x', 2, '', 1, false);"
+            " UPDATE nostrtx.counters SET last_ban = 2",
+            self.database,
+        )
+        self.ban(pubkey_ban(BOB))
+        self.assertEqual([one.number for one in self.changes(0, 2)], [1, 3])
+        self.assertEqual([one.ban for one in self.changes(1)], [pubkey_ban(BOB)])
 
     def test_floor(self) -> None:
         """The floor is the last ``seq`` in the snapshot, known with the first page."""

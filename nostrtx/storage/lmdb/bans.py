@@ -8,7 +8,7 @@ hears of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -47,7 +47,17 @@ def ban_changes(db: Databases, after: int, most: int) -> Sequence[BanChange]:
         cursor = txn.cursor(db.ban_changes)
         if not cursor.set_range(number(after + 1)):
             return ()
-        return [_change_of(key, value) for key, value in islice(cursor, most)]
+        return list(islice(_understood(cursor), most))
+
+
+def _understood(records: Iterable[tuple[bytes, bytes]]) -> Iterator[BanChange]:
+    """The changes; what a later version has written is passed over."""
+    for key, value in records:
+        try:
+            change = _change_of(key, value)
+        except (ValueError, TypeError):
+            continue
+        yield change
 
 
 def _key(kind: BanKind, subject: str) -> bytes:

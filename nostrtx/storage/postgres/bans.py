@@ -47,9 +47,12 @@ _BANNED_EVENTS: Final = "SELECT seq FROM nostrtx.events WHERE id = ANY(%(ids)s)"
 _MAY_COME_BACK: Final = (
     "DELETE FROM nostrtx.deleted_ids WHERE deleter = %(deleter)s AND id = ANY(%(ids)s)"
 )
+# What a later version has written is passed over.
+_KINDS: Final = ", ".join(f"'{kind.value}'" for kind in BanKind)
 _CHANGES: Final = (
     "SELECT number, kind, subject, reason, made_at, is_lifted FROM nostrtx.bans"
-    " WHERE number > %(after)s ORDER BY number LIMIT %(most)s"
+    f" WHERE number > %(after)s AND kind IN ({_KINDS})"
+    " ORDER BY number LIMIT %(most)s"
 )
 
 
