@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from nostrtx.workers.orders import Orders, pack_orders
 from nostrtx.workers.reports import (
+    Alive,
     Logged,
     Ready,
     Report,
@@ -50,7 +51,9 @@ class WorkerProcess:
     Attributes:
         number: Of the worker.
         is_ready: Whether it serves clients.
-        trouble: Why it cannot, if it said so.
+        silent: How many beats have gone by without one from it; whoever counts
+            them does it here.
+        trouble: Why it cannot serve, if it said so.
         ended: How the process ended; None while it runs.
     """
 
@@ -65,6 +68,7 @@ class WorkerProcess:
     ) -> None:
         self.number = orders.number
         self.is_ready = False
+        self.silent = 0
         self.trouble: str | None = None
         self.ended: str | None = None
         self._reactor = reactor
@@ -155,6 +159,8 @@ class WorkerProcess:
     def _heard(self, report: Report) -> None:
         if isinstance(report, Logged):
             report.log(self.number)
+        elif isinstance(report, Alive):
+            self.silent = 0
         elif isinstance(report, Trouble):
             self.trouble = report.text
         elif isinstance(report, Ready):

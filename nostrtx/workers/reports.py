@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.workers.test_reports -*-
 """
-What a worker tells its supervisor: what it logs, that it serves, why it cannot.
+What a worker tells its supervisor: what it logs, that it serves, and still does, or
+why it cannot.
 
 One JSON array a line. A worker waits until the line is taken, so nothing is lost when
 it dies right afterwards.
@@ -13,7 +14,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from threading import RLock
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from twisted.logger import (
@@ -26,10 +27,18 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+#: How often a worker that serves says that it does not hang, in seconds.
+BEAT_SECONDS: Final = 5.0
+
 
 @attrs.frozen
 class Ready:
     """The worker serves clients."""
+
+
+@attrs.frozen
+class Alive:
+    """The worker's reactor turns."""
 
 
 @attrs.frozen
@@ -70,7 +79,7 @@ class Logged:
         )
 
 
-Report = Ready | Trouble | Logged
+Report = Ready | Alive | Trouble | Logged
 
 
 def parse_reports(lines: bytes, heard: Callable[[Report], None]) -> bytes:
@@ -86,6 +95,7 @@ def parse_reports(lines: bytes, heard: Callable[[Report], None]) -> bytes:
 
 _REPORTS: dict[str, Callable[..., Report]] = {
     "ready": Ready,
+    "alive": Alive,
     "trouble": Trouble,
     "logged": Logged,
 }
@@ -118,6 +128,10 @@ class Reporter:
     def ready(self) -> None:
         """Report that clients are served."""
         self._send(["ready"])
+
+    def alive(self) -> None:
+        """Report that the reactor turns."""
+        self._send(["alive"])
 
     def trouble(self, text: str) -> None:
         """Report why this worker cannot serve."""

@@ -19,6 +19,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from nostrtx.broadcast.workers import Hub
@@ -31,6 +32,7 @@ from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers
 from nostrtx.workers.process import ORDERS, WorkerProcess
+from nostrtx.workers.reports import BEAT_SECONDS
 
 #: A worker that has served so long was well when it died.
 STEADY_SECONDS: Final = 10.0
@@ -40,6 +42,10 @@ MAX_DELAY_SECONDS: Final = 30.0
 
 #: How long workers may take to stop beyond what the settings grant clients.
 EXTRA_SECONDS: Final = 10.0
+
+#: A worker that serves and has been silent for so many beats hangs, and is killed.
+#: Beats, not seconds: one that was stopped itself finds nobody silent.
+MOST_SILENT_BEATS: Final = 7
 
 
 def delay_after(deaths: int) -> float:
@@ -122,6 +128,8 @@ class Supervisor(Service):
         self._hub = Hub(reactor, FAREWELL)
         self._worker_settings = settings_of_worker(settings, workers, cores)
         self._started: float | None = None
+        self._beats = LoopingCall(self._count_silent)
+        self._beats.clock = reactor
 
     def privilegedStartService(self) -> None:
         """
@@ -150,6 +158,7 @@ class Supervisor(Service):
         self._started = self._reactor.seconds()
         for place in self._places:
             self._reactor.addReader(place.process)
+        _ = self._beats.start(BEAT_SECONDS, now=False)
         self._log.info("{count} workers serve clients.", count=len(self._places))
         # From then on a signal stops all in order.
         has_url = bool(self._settings.relay.url)
@@ -161,6 +170,8 @@ class Supervisor(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._beats.running:
+            self._beats.stop()
         await self._ports.close()
         for place in self._places:
             if place.next is not None:
@@ -241,6 +252,16 @@ class Supervisor(Service):
             self._replace(place, process)
         elif process.is_ready:
             self._log.info("worker {worker} is ready.", worker=process.number)
+
+    def _count_silent(self) -> None:
+        for process in (place.process for place in self._places):
+            if process is not None and process.is_ready:
+                process.silent += 1
+                if process.silent == MOST_SILENT_BEATS:
+                    self._log.error(
+                        "worker {worker} hangs, and is killed.", worker=process.number
+                    )
+                    process.signal("KILL")
 
     def _replace(self, place: Place, process: WorkerProcess) -> None:
         place.process = None

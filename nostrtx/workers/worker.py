@@ -18,6 +18,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 from twisted.python.reflect import namedModule
@@ -25,7 +26,7 @@ from zope.interface import implementer
 
 from nostrtx.config_file import ConfigError
 from nostrtx.workers.orders import Orders, receive_orders
-from nostrtx.workers.reports import Reporter
+from nostrtx.workers.reports import BEAT_SECONDS, Reporter
 
 _log = Logger()
 
@@ -104,7 +105,7 @@ def run(
         service: The relay.
         reactor: Runs it.
         control: Is closed when the supervisor is gone.
-        reporter: Tells the supervisor when clients are served.
+        reporter: Tells the supervisor that clients are served.
 
     Raises:
         CannotServe: It cannot be started; the text is one line that says why.
@@ -121,6 +122,9 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, ending.signalled)
         reporter.ready()
+        beats = LoopingCall(reporter.alive)
+        beats.clock = reactor
+        _ = beats.start(BEAT_SECONDS, now=False)
 
     reactor.callWhenRunning(running)
     reactor.run()

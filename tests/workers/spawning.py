@@ -36,6 +36,7 @@ class FakeProcess:
         orders: What it was told.
         reporter: Its reports.
         signals: What it was sent.
+        hangs: Whether it has ceased to say that it is alive.
         inherited: Descriptors of its supervisor, by what they are called here.
     """
 
@@ -49,6 +50,7 @@ class FakeProcess:
     ) -> None:
         self.pid: int | None = pid
         self.signals: list[str] = []
+        self.hangs = False
         self.inherited: dict[int, int | str] = {}
         self.protocol = protocol
         self.control = control
@@ -134,6 +136,14 @@ class SpawningReactor(MemoryReactorClock, _DisconnectSelectableMixin):
     def adoptStreamConnection(self, descriptor: int, family: int, factory: Any) -> None:
         """Connect to a bus on which nothing arrives."""
         End().attach(factory.buildProtocol(None))
+
+    def advance(self, amount: float) -> None:
+        """Let time go by, in which workers say that they are alive."""
+        for process in self.processes:
+            if process.pid is not None and not process.hangs:
+                process.reporter.alive()
+        self.read()
+        super().advance(amount)
 
     def read(self) -> None:
         """Have everything read that is there, as a real reactor does."""

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.workers.reports import (
+    Alive,
     Logged,
     Ready,
     Report,
@@ -82,12 +83,14 @@ class ReportsTests(SynchronousTestCase):
         self.assertTrue(verifyObject(ILogObserver, self.reporter))
 
     def test_states(self) -> None:
-        """Readiness and trouble, in any pieces."""
+        """Readiness, life and trouble, in any pieces."""
         for step in (1, 5, 65536):
             self.reporter.ready()
+            self.reporter.alive()
             self.reporter.trouble('nostr-relay: "Grüße"\nno')
             self.assertEqual(
-                self.heard(step), [Ready(), Trouble('nostr-relay: "Grüße"\nno')]
+                self.heard(step),
+                [Ready(), Alive(), Trouble('nostr-relay: "Grüße"\nno')],
             )
 
     def test_logged(self) -> None:

@@ -22,10 +22,12 @@ from nostrtx.config import (
     TimingSettings,
 )
 from nostrtx.workers.process import WorkerProcess
+from nostrtx.workers.reports import BEAT_SECONDS
 from nostrtx.workers.supervisor import (
     EXTRA_SECONDS,
     HASTY_SECONDS,
     MAX_DELAY_SECONDS,
+    MOST_SILENT_BEATS,
     STEADY_SECONDS,
     Supervisor,
     delay_after,
@@ -302,6 +304,58 @@ class ReplaceTests(SupervisorTestCase):
         self.reactor.fails = None
         self.later(MAX_DELAY_SECONDS)
         self.assertEqual(len(self.processes), 4)
+
+
+class HangingTests(SupervisorTestCase):
+    """A worker that still exists and does nothing."""
+
+    def setUp(self) -> None:
+        """All run."""
+        super().setUp()
+        self.start()
+
+    def beats(self, count: int) -> None:
+        """Let the time of so many beats go by."""
+        for _ in range(count):
+            self.later(BEAT_SECONDS)
+
+    def test_killed(self) -> None:
+        """It is killed and replaced, and the log says why."""
+        self.processes[1].hangs = True
+        with capturedLogs() as logs:
+            self.beats(MOST_SILENT_BEATS)
+            self.later(0)
+        texts = [formatEvent(event) for event in logs]
+        self.assertIn("worker 2 hangs, and is killed.", texts)
+        self.assertEqual([p.signals for p in self.processes], [[], ["KILL"], [], []])
+        self.assertEqual(self.processes[3].orders.number, 2)
+        self.beats(2 * MOST_SILENT_BEATS)
+        self.assertEqual(len(self.processes), 4)
+
+    def test_pause(self) -> None:
+        """A pause does no harm, not even again and again."""
+        for _ in range(4):
+            self.processes[1].hangs = True
+            self.beats(MOST_SILENT_BEATS - 2)
+            self.processes[1].hangs = False
+            self.beats(1)
+        self.assertEqual([p.signals for p in self.processes], [[]] * 3)
+
+    def test_supervisor_stopped(self) -> None:
+        """If the supervisor itself or the machine stood still, nobody is blamed."""
+        for process in self.processes:
+            process.hangs = True
+        self.later(10 * MOST_SILENT_BEATS * BEAT_SECONDS)
+        self.assertEqual([p.signals for p in self.processes], [[]] * 3)
+
+    def test_start(self) -> None:
+        """One that is not ready yet may take its time: its store may be large."""
+        self.reactor.on_start = lambda process: None
+        self.processes[1].end()
+        self.later(0)
+        self.processes[3].hangs = True
+        self.beats(2 * MOST_SILENT_BEATS)
+        self.assertEqual(self.processes[3].signals, [])
 
 
 class StopTests(SupervisorTestCase):

@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.workers.reports import Reporter
+from nostrtx.workers.reports import BEAT_SECONDS, Reporter
 from nostrtx.workers.worker import Ending, SupervisorWatch, run
 
 
@@ -105,6 +105,12 @@ class RunTests(SynchronousTestCase):
         self.run_worker()
         self.assertEqual(self.service.history, ["privileged start", "start"])
         self.assertEqual(self.ours.recv(100), b'["ready"]\n')
+
+    def test_alive(self) -> None:
+        """As long as its reactor turns the supervisor is told so."""
+        self.reactor.doing = lambda: self.reactor.pump([BEAT_SECONDS] * 3)
+        self.run_worker()
+        self.assertEqual(self.ours.recv(100), b'["ready"]\n' + b'["alive"]\n' * 3)
 
     def test_cannot_start(self) -> None:
         """A relay that cannot be started does not run, and is not said to."""
