@@ -522,6 +522,10 @@ class IOtherProcesses(Interface):
         "Whether nobody else is there, so that all telling is idle."
     )
 
+    instance: str = Attribute(
+        "Names this start of this process; what started later has a larger one."
+    )
+
     def listen(topic: str, heard: Callable[[str, bytes], None]) -> None:
         """As :meth:`IBroadcaster.listen`; whoever is heard has arrived before."""
 

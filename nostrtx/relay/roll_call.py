@@ -31,7 +31,10 @@ BEAT_SECONDS: Final = 1.0
 #: Beats, not seconds: one that was stopped for a while finds nobody missing.
 MOST_SILENT_BEATS: Final = 5
 
-_INSTANCE_BYTES: Final = 8
+#: An instance is the time of the start, in milliseconds, and random bytes.
+_TIME_BYTES: Final = 6
+_RANDOM_BYTES: Final = 6
+_INSTANCE_BYTES: Final = _TIME_BYTES + _RANDOM_BYTES
 
 
 @attrs.define(eq=False, slots=True)
@@ -40,7 +43,8 @@ class _Other:
     Another process.
 
     Attributes:
-        instance: Drawn when it started; empty as long as it is not known.
+        instance: Tells it from an earlier one of the same name; empty as long as it
+            is not known.
         silent: How many beats ago it was last heard.
     """
 
@@ -69,7 +73,8 @@ class RollCall:
     ) -> None:
         self._bus = broadcaster
         self._clock = clock
-        self._instance = random_bytes(_INSTANCE_BYTES)
+        started = int(clock.seconds() * 1000).to_bytes(_TIME_BYTES, "big")
+        self._instance = started + random_bytes(_RANDOM_BYTES)
         self._others: dict[str, _Other] = {}
         self._beats: list[Callable[[], None]] = []
         self._arrivals: list[Callable[[], None]] = []
@@ -84,6 +89,11 @@ class RollCall:
     def names(self) -> list[str]:
         """What the others are called that are here, in order."""
         return sorted(self._others)
+
+    @property
+    def instance(self) -> str:
+        """Names this start of this process, in hexadecimal."""
+        return self._instance.hex()
 
     @property
     def are_none(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.relay.past_counts import KNOWN
 from nostrtx.relay.roll_call import MOST_SILENT_BEATS, RollCall
 from nostrtx.relay.statistics import GAUGES, Statistics
 from nostrtx.relay.tally import COUNTERS, Tally
@@ -106,21 +107,65 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual(self.stored(here, late), [5, 5])
         self.assertEqual(late.facts()["sessions"], 0)
 
-    def test_many_names(self) -> None:
-        """However many processes come and go, memory is bounded and the sum right."""
-        here = self.process("a")
-        for number in range(1100):
+    def test_killed(self) -> None:
+        """So it is with one that was killed, and started again when it was missed."""
+        here = self.process("a", events_stored=1)
+        self.process("b", events_stored=4, sessions=2)
+        self.company.cut_off("b")
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        again = self.process("b", events_stored=10)
+        late = self.process("c")
+        self.assertEqual(self.stored(here, again, late), [15] * 3)
+
+    def test_farewell_missed(self) -> None:
+        """Who has missed that one left, and is told of it as past, counts it once."""
+        here = self.process("a", events_stored=1)
+        there = self.process("b")
+        self.process("c", events_stored=4)
+        self.company.buses["b"].is_deaf = True
+        self.roll_calls["c"].stop()
+        self.company.buses["b"].is_deaf = False
+        self.process("d")
+        self.assertEqual(self.stored(here, there), [5, 5])
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        late = self.process("e")
+        self.assertEqual(self.stored(here, there, late), [5] * 3)
+
+    def test_seen_by_few(self) -> None:
+        """One that is out of sight for some only counts once for all of them."""
+        here = self.process("a", events_stored=1)
+        there = self.process("b", events_stored=4)
+        self.company.buses["a"].is_deaf = True
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        self.company.buses["a"].is_deaf = False
+        late = self.process("c", events_stored=10)
+        self.company.beat(1)
+        self.assertEqual(self.stored(here, there, late), [15] * 3)
+
+    def test_many(self) -> None:
+        """However many processes come and go, all have the same sum, told in short."""
+        here, there = self.process("a"), self.process("b")
+        for number in range(250):
             self.process(f"node {number}", events_stored=1)
             self.roll_calls[f"node {number}"].stop()
-            del self.company._all[1:]
-        self.assertEqual(self.stored(here), [1100])
-        self.assertLess(len(here._past), 1002)
+            del self.company._all[2:]
+        late = self.process("late")
+        self.assertEqual(self.stored(here, there, late), [250] * 3)
+        _, message = self.company.buses["a"].published[-1]
+        self.assertLess(len(message), 50 * 2 * KNOWN)
 
     def test_nonsense(self) -> None:
         """Counters that are not understood are logged and change nothing."""
         here = self.process("a", events_stored=1)
         bus = self.company.buses["a"]
-        for nonsense in (b"", b"[]", b"7", b'[{"x":"y"},{}]', b"[{},[]]", b"[1,{}]"):
+        for nonsense in (
+            b"",
+            b"[]",
+            b"7",
+            b'["a",{"x":"y"},null]',
+            b'["a",{},[]]',
+            b"[1,{},null]",
+        ):
             with capturedLogs() as logs:
                 bus.hear(COUNTERS, "b", nonsense)
             self.assertEqual(len(logs), 1, nonsense)
