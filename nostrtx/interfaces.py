@@ -538,10 +538,11 @@ class IOtherProcesses(Interface):
     def on_arrival(call: Callable[[], None]) -> None:
         """Have ``call`` made when another process needs to be told everything."""
 
-    def on_departure(call: Callable[[str, bool], None]) -> None:
+    def on_departure(call: Callable[[str], None]) -> None:
         """
-        Have ``call`` made with the name of a process that is gone, and with whether
-        that is for good: one that was only out of reach may come back as it was.
+        Have ``call`` made with the name of a process that is gone.
+
+        One that was only out of reach may come back as it was.
         """
 
 

@@ -96,14 +96,14 @@ class Tally:
             return
         before = self._there.get(sender)
         if before is not None and before.instance != instance:
-            self._departed(sender, True)
+            self._departed(sender)
         self._there[sender] = process
         # Whoever lost sight of somebody tells of it what is past for others only.
         self._past.take(self._others.instance)
         for process in self._there.values():
             raise_to(process.counts, self._past.take(process.instance))
 
-    def _departed(self, name: str, for_good: bool) -> None:
+    def _departed(self, name: str) -> None:
         process = self._there.pop(name, None)
         if process is not None:
             counts = process.counts.items()
