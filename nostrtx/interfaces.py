@@ -506,6 +506,9 @@ class IBroadcaster(Interface):
             payload: Any bytes.
         """
 
+    def facts() -> Mapping[str, int]:
+        """What has been counted since the start, by name, to be told; only grows."""
+
     def stop() -> Deferred[None]:
         """Send what was published, then leave; fires when that is done."""
 

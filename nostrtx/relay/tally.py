@@ -2,8 +2,9 @@
 """
 What all processes of the relay have counted together.
 
-Each tells its counters about once a second, if they have changed. Gauges count as
-long as a process is there. What a process has counted stays in the sum when it is
+Each tells its counters about once a second, if they have changed; those of news, which
+this very telling changes, wait some seconds for others. Gauges count as long as a
+process is there. What a process has counted stays in the sum when it is
 gone, also for processes that start later: those who knew it pass that on.
 """
 
@@ -15,13 +16,16 @@ from typing import Any, Final
 import attrs
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IOtherProcesses
+from nostrtx.interfaces import IBroadcaster, IOtherProcesses
 from nostrtx.nostr import json
 from nostrtx.relay.past_counts import Counts, PastCounts, counts_in, raise_to
 from nostrtx.relay.statistics import GAUGES, Statistics
 
 #: The topic on which counters travel.
 COUNTERS: Final = "counters"
+
+#: After so many beats it is told if no more has changed than the counters of news.
+NEWS_BEATS: Final = 10
 
 
 @attrs.frozen
@@ -39,14 +43,22 @@ class Tally:
     Args:
         others: The other processes.
         statistics: Of this one.
+        broadcaster: Counts the news.
     """
 
     _log = Logger()
 
-    def __init__(self, others: IOtherProcesses, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        others: IOtherProcesses,
+        statistics: Statistics,
+        broadcaster: IBroadcaster,
+    ) -> None:
         self._others = others
-        self._own = statistics
+        self._statistics = statistics
+        self._broadcaster = broadcaster
         self._told: Counts = {}
+        self._beats = 0
         self._there: dict[str, _Process] = {}
         self._past = PastCounts()
         others.listen(COUNTERS, self._heard)
@@ -55,28 +67,34 @@ class Tally:
         others.on_departure(self._departed)
 
     def facts(self) -> Counts:
-        """The sums, by the names that :class:`Statistics` has for them."""
-        sums = Counter(self._own.facts())
+        """The sums, by the names that statistics and broadcaster have for them."""
+        sums = Counter(self._own())
         sums.update(self._past.total())
         for process in self._there.values():
             sums.update(process.counts)
         return dict(sums)
 
+    def _own(self) -> Counts:
+        return {**self._statistics.facts(), **self._broadcaster.facts()}
+
     def _tell_changes(self) -> None:
         if self._others.are_none:
             return
-        facts = self._own.facts()
-        if facts != self._told:
-            self._tell(facts, None)
+        self._beats += 1
+        own = self._own()
+        has_changed = not self._statistics.facts().items() <= self._told.items()
+        if has_changed or (self._beats >= NEWS_BEATS and own != self._told):
+            self._tell(own, None)
 
     def _tell_all(self) -> None:
-        self._tell(self._own.facts(), self._past.told())
+        self._tell(self._own(), self._past.told())
 
     def _tell(self, facts: Counts, past: list[Any] | None) -> None:
         present = {name: count for name, count in facts.items() if count}
         message = json.dumps([self._others.instance, present, past])
         if self._others.publish(COUNTERS, message):
             self._told = facts
+            self._beats = 0
 
     def _heard(self, sender: str, message: bytes) -> None:
         try:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.relay.past_counts import KNOWN
 from nostrtx.relay.roll_call import MOST_SILENT_BEATS, RollCall
 from nostrtx.relay.statistics import GAUGES, Statistics
-from nostrtx.relay.tally import COUNTERS, Tally
+from nostrtx.relay.tally import COUNTERS, NEWS_BEATS, Tally
 from tests.relay.company import Company
 
 
@@ -23,15 +23,17 @@ class TallyTests(SynchronousTestCase):
     def process(self, name: str, **counts: int) -> Tally:
         """A process that has joined the others, and has counted this."""
         roll_call = self.roll_calls[name] = self.company.process(name)
-        tally = Tally(roll_call, Statistics(**counts))
+        tally = Tally(roll_call, Statistics(**counts), self.company.buses[name])
         self.company.join(name, roll_call)
         return tally
 
+    def published(self, name: str) -> list[str]:
+        """The topics of all that a process has said."""
+        return [topic for topic, _ in self.company.buses[name].published]
+
     def said(self, name: str) -> int:
         """How often a process has told its counters."""
-        return [topic for topic, _ in self.company.buses[name].published].count(
-            COUNTERS
-        )
+        return self.published(name).count(COUNTERS)
 
     def stored(self, *tallies: Tally) -> list[int]:
         """What each thinks how many events were stored in all."""
@@ -41,7 +43,9 @@ class TallyTests(SynchronousTestCase):
         """The sums of one process are its own counters, and it tells nobody."""
         tally = self.process("a", events_stored=3, sessions=1)
         self.company.beat(3)
-        self.assertEqual(tally.facts(), Statistics(events_stored=3, sessions=1).facts())
+        facts = tally.facts()
+        self.assertEqual(facts.pop("news_published"), len(self.published("a")))
+        self.assertEqual(facts, Statistics(events_stored=3, sessions=1).facts())
         self.assertEqual(self.said("a"), 1)
 
     def test_sums(self) -> None:
@@ -58,7 +62,7 @@ class TallyTests(SynchronousTestCase):
         """What changes is told within a second, and only then."""
         mine = Statistics()
         roll_call = self.company.process("a")
-        here = Tally(roll_call, mine)
+        here = Tally(roll_call, mine, self.company.buses["a"])
         self.company.join("a", roll_call)
         there = self.process("b")
         told = self.said("a")
@@ -74,6 +78,25 @@ class TallyTests(SynchronousTestCase):
         self.company.beat(5)
         self.assertEqual(there.facts()["sessions"], 0)
         self.assertEqual(self.said("a"), told + 2)
+
+    def test_news(self) -> None:
+        """
+        What is counted of news is added up as well, within some seconds.
+
+        That telling it changes it makes nobody say more.
+        """
+        here, there = self.process("a"), self.process("b")
+        self.company.buses["a"].counted["news_unsent"] = 3
+        self.company.buses["b"].counted["news_forged"] = 1
+        told = self.said("a")
+        self.company.beat(NEWS_BEATS)
+        for tally in (here, there):
+            facts = tally.facts()
+            self.assertEqual((facts["news_unsent"], facts["news_forged"]), (3, 1))
+        self.company.beat(9 * NEWS_BEATS)
+        self.assertLessEqual(self.said("a") - told, 10)
+        said = len(self.published("a")) + len(self.published("b"))
+        self.assertIn(there.facts()["news_published"], range(said - 20, said + 1))
 
     def test_silent(self) -> None:
         """Who is silent for long has no sessions; what it counted stays, once."""
