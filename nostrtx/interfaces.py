@@ -506,6 +506,9 @@ class IBroadcaster(Interface):
             payload: Any bytes.
         """
 
+    def facts() -> Mapping[str, int]:
+        """What has been counted since the start, by name, to be told; only grows."""
+
     def stop() -> Deferred[None]:
         """Send what was published, then leave; fires when that is done."""
 
@@ -522,6 +525,10 @@ class IOtherProcesses(Interface):
         "Whether nobody else is there, so that all telling is idle."
     )
 
+    instance: str = Attribute(
+        "Names this start of this process; what started later has a larger one."
+    )
+
     def listen(topic: str, heard: Callable[[str, bytes], None]) -> None:
         """As :meth:`IBroadcaster.listen`; whoever is heard has arrived before."""
 
@@ -534,10 +541,11 @@ class IOtherProcesses(Interface):
     def on_arrival(call: Callable[[], None]) -> None:
         """Have ``call`` made when another process needs to be told everything."""
 
-    def on_departure(call: Callable[[str, bool], None]) -> None:
+    def on_departure(call: Callable[[str], None]) -> None:
         """
-        Have ``call`` made with the name of a process that is gone, and with whether
-        that is for good: one that was only out of reach may come back as it was.
+        Have ``call`` made with the name of a process that is gone.
+
+        One that was only out of reach may come back as it was.
         """
 
 

@@ -378,7 +378,7 @@ def make_service(
     )
     roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)
-    facts = Tally(roll_call, relay.statistics).facts
+    facts = Tally(roll_call, relay.statistics, broadcaster).facts
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)

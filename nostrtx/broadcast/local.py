@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -39,6 +39,10 @@ class LocalBroadcaster:
     def publish(self, topic: str, payload: bytes) -> bool:
         """All others have been told, for there are none."""
         return True
+
+    def facts(self) -> Mapping[str, int]:
+        """Nothing to count."""
+        return {}
 
     def stop(self) -> Deferred[None]:
         """Nothing to do."""

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.broadcast.test_presence -*-
 """
-Who is there: each process claims its name in Redis and looks at the others.
+Who may join: each process claims its name in Redis, and looks at the others before.
 
 A name is a key that expires, held by whoever set it first and refreshed as long as it
 runs. Its value is sealed, so that no node joins others that have another secret, and
@@ -27,7 +27,7 @@ from nostrtx.interfaces import BroadcasterUnusable
 #: For how long a name is held without being refreshed.
 EXPIRE_SECONDS: Final = 5
 
-#: How often it is refreshed, and the others are looked at.
+#: How often it is refreshed.
 REFRESH_SECONDS: Final = 1.25
 
 #: How often somebody who waits looks again.
@@ -75,11 +75,6 @@ class Presence:
         self._key_head = f"{channel}:member:".encode()
         self._key = self._key_head + name.encode()
         self._joined = False
-        self._present: tuple[str, ...] = ()
-
-    def members(self) -> tuple[str, ...]:
-        """The names of all that were there when last looked at, this one included."""
-        return self._present
 
     async def join(self, connection: RedisConnection) -> None:
         """
@@ -111,7 +106,7 @@ class Presence:
 
     async def refresh(self, connection: RedisConnection) -> None:
         """
-        Hold the name for longer, and see who is there.
+        Hold the name for longer.
 
         Raises:
             BroadcasterUnusable: Another process holds the name.
@@ -119,12 +114,6 @@ class Presence:
         """
         if await self._claim(connection) is not None:
             raise BroadcasterUnusable(self._taken())
-        values = await self._values(connection)
-        self._present = tuple(sorted(self._named(key) for key in values))
-
-    def away(self) -> None:
-        """Nobody can be seen at present."""
-        self._present = ()
 
     async def leave(self, connection: RedisConnection) -> None:
         """
@@ -133,7 +122,6 @@ class Presence:
         Raises:
             Exception: Redis cannot be asked, or refuses.
         """
-        self._present = ()
         holder = await connection.get(self._key)
         if self._is_ours(holder):
             await connection.delete([self._key])

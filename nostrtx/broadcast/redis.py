@@ -106,10 +106,6 @@ class RedisBroadcaster:
         """Whether both connections stand and this process is one of the others."""
         return self._link is not None
 
-    def members(self) -> tuple[str, ...]:
-        """The names of all that are there, this one included; empty if unknown."""
-        return self._presence.members()
-
     def facts(self) -> dict[str, int]:
         """Counters since the start, by name."""
         kinds = ("unsent", "foreign", "forged", "replayed")
@@ -242,7 +238,6 @@ class RedisBroadcaster:
             why = await link.ended
         finally:
             self._link = None
-            self._presence.away()
             refreshing.stop()
             if self._refreshing is not None:
                 self._refreshing.cancel()

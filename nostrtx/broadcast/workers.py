@@ -248,7 +248,7 @@ class WorkerBroadcaster:
 
     def __init__(self, name: str, reactor: Any, descriptor: int) -> None:
         self.name = name
-        self._lost = 0
+        self._unsent = 0
         self._reactor = reactor
         self._descriptor = descriptor
         self._heard: dict[bytes, list[Callable[[str, bytes], None]]] = {}
@@ -261,11 +261,6 @@ class WorkerBroadcaster:
     def is_connected(self) -> bool:
         """Whether the hub is there."""
         return self._outlet is not None
-
-    @property
-    def lost(self) -> int:
-        """How many pieces of news could not be sent."""
-        return self._lost + (0 if self._outlet is None else self._outlet.lost)
 
     def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> None:
         """Have ``heard`` called with what other workers say on ``topic``."""
@@ -284,9 +279,15 @@ class WorkerBroadcaster:
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Tell the others; False if the hub is gone or has not read for long."""
-        if self._outlet is None:
-            return False
-        return self._outlet.write(pack_news(topic, self.name, payload))
+        frame = pack_news(topic, self.name, payload)
+        if self._outlet is not None and self._outlet.write(frame):
+            return True
+        self._unsent += 1
+        return False
+
+    def facts(self) -> dict[str, int]:
+        """How many pieces of news could not be sent."""
+        return {"news_unsent": self._unsent}
 
     def stop(self) -> Deferred[None]:
         """Send what was published, then leave; fires when that is done."""
@@ -327,9 +328,7 @@ class WorkerBroadcaster:
 
     def parted(self) -> None:
         """The hub is gone, or this worker has left it."""
-        if self._outlet is not None:
-            self._lost += self._outlet.lost
-            self._outlet = None
+        self._outlet = None
         left, self._left = self._left, None
         if left is not None:
             left.callback(None)

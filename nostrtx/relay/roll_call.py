@@ -31,7 +31,10 @@ BEAT_SECONDS: Final = 1.0
 #: Beats, not seconds: one that was stopped for a while finds nobody missing.
 MOST_SILENT_BEATS: Final = 5
 
-_INSTANCE_BYTES: Final = 8
+#: An instance is the time of the start, in milliseconds, and random bytes.
+_TIME_BYTES: Final = 6
+_RANDOM_BYTES: Final = 6
+_INSTANCE_BYTES: Final = _TIME_BYTES + _RANDOM_BYTES
 
 
 @attrs.define(eq=False, slots=True)
@@ -40,7 +43,8 @@ class _Other:
     Another process.
 
     Attributes:
-        instance: Drawn when it started; empty as long as it is not known.
+        instance: Tells it from an earlier one of the same name; empty as long as it
+            is not known.
         silent: How many beats ago it was last heard.
     """
 
@@ -69,11 +73,12 @@ class RollCall:
     ) -> None:
         self._bus = broadcaster
         self._clock = clock
-        self._instance = random_bytes(_INSTANCE_BYTES)
+        started = int(clock.seconds() * 1000).to_bytes(_TIME_BYTES, "big")
+        self._instance = started + random_bytes(_RANDOM_BYTES)
         self._others: dict[str, _Other] = {}
         self._beats: list[Callable[[], None]] = []
         self._arrivals: list[Callable[[], None]] = []
-        self._departures: list[Callable[[str, bool], None]] = []
+        self._departures: list[Callable[[str], None]] = []
         self._next: IDelayedCall | None = None
         self._is_over = False
         broadcaster.listen(HERE, self._heard_here)
@@ -84,6 +89,11 @@ class RollCall:
     def names(self) -> list[str]:
         """What the others are called that are here, in order."""
         return sorted(self._others)
+
+    @property
+    def instance(self) -> str:
+        """Names this start of this process, in hexadecimal."""
+        return self._instance.hex()
 
     @property
     def are_none(self) -> bool:
@@ -111,7 +121,7 @@ class RollCall:
         """Have ``call`` made when somebody needs to be told everything."""
         self._arrivals.append(call)
 
-    def on_departure(self, call: Callable[[str, bool], None]) -> None:
+    def on_departure(self, call: Callable[[str], None]) -> None:
         """Have ``call`` made when a process is gone."""
         self._departures.append(call)
 
@@ -134,7 +144,7 @@ class RollCall:
             other.silent += 1
             if other.silent > MOST_SILENT_BEATS:
                 self._log.info("{name} has not been heard of.", name=name)
-                self._depart(name, False)
+                self._depart(name)
         self._call_all(self._beats)
 
     def _connected(self) -> None:
@@ -146,13 +156,13 @@ class RollCall:
         instance, question = message[:_INSTANCE_BYTES], message[_INSTANCE_BYTES:]
         other = self._others.get(sender)
         if other is not None and other.instance not in (b"", instance):
-            self._depart(sender, True)
+            self._depart(sender)
         asks = self._note(sender, instance)
         if question and not asks:
             self._call_all(self._arrivals)
 
     def _heard_farewell(self, sender: str, message: bytes) -> None:
-        self._depart(sender, True)
+        self._depart(sender)
 
     def _note(self, sender: str, instance: bytes = b"") -> bool:
         """Take note that somebody is there; whether that is news."""
@@ -166,13 +176,12 @@ class RollCall:
         self._call_all(self._arrivals)
         return True
 
-    def _depart(self, name: str, for_good: bool) -> None:
-        known = self._others.pop(name, None)
-        if known is None and not for_good:
+    def _depart(self, name: str) -> None:
+        if self._others.pop(name, None) is None:
             return
         for call in self._departures:
             try:
-                call(name, for_good)
+                call(name)
             except Exception:
                 self._log.failure("Forgetting {name} failed.", name=name)
 

@@ -123,7 +123,7 @@ class ConnectionsElsewhere:
             told: Any = json.loads(message)
             is_all, count, by_group = told
             if is_all:
-                self._departed(sender, False)
+                self._departed(sender)
             process = self._processes.setdefault(sender, _Process())
             self.count += count - process.count
             process.count = count
@@ -146,7 +146,7 @@ class ConnectionsElsewhere:
         else:
             del self._by_group[group]
 
-    def _departed(self, name: str, for_good: bool) -> None:
+    def _departed(self, name: str) -> None:
         process = self._processes.pop(name, None)
         if process is None:
             return

@@ -25,6 +25,7 @@ class FakeBroadcaster:
         is_connected: Set it to False and news is lost, here and back.
         is_full: Set it to True and nothing can be told, though it is connected.
         is_deaf: Set it to True and nothing is heard, and nobody knows.
+        counted: What it says it has counted; what it publishes always is.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class FakeBroadcaster:
         self.is_connected = True
         self.is_full = False
         self.is_deaf = False
+        self.counted = {"news_published": 0}
         self.published: list[tuple[str, bytes]] = []
         self._heard: dict[str, list[Callable[[str, bytes], None]]] = defaultdict(list)
         self._connected: list[Callable[[], None]] = []
@@ -68,6 +70,7 @@ class FakeBroadcaster:
         if self.is_full or not self.is_connected:
             return False
         self.published.append((topic, payload))
+        self.counted["news_published"] += 1
         for other in self._all:
             if other is not self and other.is_connected and not other.is_deaf:
                 other.hear(topic, self.name, payload)
@@ -77,6 +80,10 @@ class FakeBroadcaster:
         """Take in what another one published."""
         for heard in self._heard[topic]:
             heard(sender, payload)
+
+    def facts(self) -> dict[str, int]:
+        """What it has counted."""
+        return dict(self.counted)
 
     def stop(self) -> Deferred[None]:
         """Be no longer connected."""

@@ -24,5 +24,6 @@ class LocalBroadcasterTests(SynchronousTestCase):
         here.listen("stored", lambda sender, payload: self.fail("heard something"))
         self.successResultOf(here.start())
         self.assertTrue(here.publish("stored", b"\0\xff"))
+        self.assertEqual(here.facts(), {})
         self.successResultOf(here.stop())
         self.assertEqual(here.name, "laptop")

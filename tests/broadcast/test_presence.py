@@ -56,25 +56,24 @@ class JoiningTests(SynchronousTestCase):
         self.assertFalse(node.broadcaster.is_connected)
         self.world.stop(node)
 
-    def test_members(self) -> None:
-        """Each sees who is there, also who came or left later."""
-        here = self.started("here")
-        self.assertEqual(here.broadcaster.members(), ("here",))
-        there = self.world.started("there")
-        self.assertEqual(there.broadcaster.members(), ("here", "there"))
-        self.world.run(1.5)
-        self.assertEqual(here.broadcaster.members(), ("here", "there"))
-        self.world.stop(there)
-        self.world.run(1.5)
-        self.assertEqual(here.broadcaster.members(), ("here",))
-        self.assertEqual(there.broadcaster.members(), ())
+    def test_leaves(self) -> None:
+        """A name is free as soon as its node has stopped, and only that one."""
+        self.started("there")
+        for _ in range(3):
+            here = self.world.started("here")
+            self.assertIsNotNone(self.redis.value(KEY))
+            self.world.stop(here)
+            self.assertIsNone(self.redis.value(KEY))
+        self.assertIsNotNone(self.redis.value(b"relay:member:there"))
 
     def test_names(self) -> None:
         """Any name will do, also one that a library might take for something else."""
-        for name in ("message", "subscribe", "1", "knoten-ä", "node/1"):
-            self.started(name)
+        names = ("message", "subscribe", "1", "knoten-ä", "node/1")
+        nodes = [self.started(name) for name in names]
         self.world.run(1.5)
-        self.assertEqual(len(self.started("last").broadcaster.members()), 6)
+        for name, node in zip(names, nodes, strict=True):
+            self.assertTrue(node.broadcaster.is_connected)
+            self.assert_refused(f"another node is called {name}", name)
 
     def test_holds_its_name(self) -> None:
         """A name is held for as long as the node is there."""
@@ -90,7 +89,8 @@ class JoiningTests(SynchronousTestCase):
             "here has another secret than this node", "there", OTHER_SECRET
         )
         self.world.run(1.5)
-        self.assertEqual(here.broadcaster.members(), ("here",))
+        self.assertIsNone(self.redis.value(b"relay:member:there"))
+        self.assertTrue(here.broadcaster.is_connected)
         self.assertIsNone(here.refused)
 
     def test_another_fact(self) -> None:

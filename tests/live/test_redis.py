@@ -194,7 +194,6 @@ class NewsTests(RedisTestCase):
         await here.broadcaster.stop()
         await self.until(lambda: len(there.heard) == len(payloads))
         self.assertEqual([payload for _, payload in there.heard], payloads)
-        await self.until(lambda: there.broadcaster.members() == ("there",))
 
     async def test_rotation(self) -> None:
         """Nodes with the old secret, with both and with the new one hear each other."""
@@ -270,7 +269,8 @@ class JoiningTests(RedisTestCase):
         here = await self.start_node("here", redis.url)
         there = self.node("there", redis.url, secret=token_hex(32))
         await self.assert_refused(there, "here has another secret")
-        await self.until(lambda: here.broadcaster.members() == ("here",))
+        self.assertTrue(here.broadcaster.is_connected)
+        self.assertIsNone(here.refused)
 
     async def test_another_store(self) -> None:
         """A node with another store does not start."""
@@ -336,7 +336,6 @@ class PlaceTests(RedisTestCase):
         there = await self.start_node("there", url, channel="relay-1")
         self.assertTrue(here.publish(b"123"))
         await self.until(lambda: there.heard == [("here", b"123")])
-        self.assertEqual(there.broadcaster.members(), ("here", "there"))
 
     async def test_wrong_password(self) -> None:
         """A wrong password is told to the log, and no password is."""

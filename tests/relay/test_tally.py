@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.relay.past_counts import KNOWN
 from nostrtx.relay.roll_call import MOST_SILENT_BEATS, RollCall
 from nostrtx.relay.statistics import GAUGES, Statistics
-from nostrtx.relay.tally import COUNTERS, Tally
+from nostrtx.relay.tally import COUNTERS, NEWS_BEATS, Tally
 from tests.relay.company import Company
 
 
@@ -22,15 +23,17 @@ class TallyTests(SynchronousTestCase):
     def process(self, name: str, **counts: int) -> Tally:
         """A process that has joined the others, and has counted this."""
         roll_call = self.roll_calls[name] = self.company.process(name)
-        tally = Tally(roll_call, Statistics(**counts))
+        tally = Tally(roll_call, Statistics(**counts), self.company.buses[name])
         self.company.join(name, roll_call)
         return tally
 
+    def published(self, name: str) -> list[str]:
+        """The topics of all that a process has said."""
+        return [topic for topic, _ in self.company.buses[name].published]
+
     def said(self, name: str) -> int:
         """How often a process has told its counters."""
-        return [topic for topic, _ in self.company.buses[name].published].count(
-            COUNTERS
-        )
+        return self.published(name).count(COUNTERS)
 
     def stored(self, *tallies: Tally) -> list[int]:
         """What each thinks how many events were stored in all."""
@@ -40,7 +43,9 @@ class TallyTests(SynchronousTestCase):
         """The sums of one process are its own counters, and it tells nobody."""
         tally = self.process("a", events_stored=3, sessions=1)
         self.company.beat(3)
-        self.assertEqual(tally.facts(), Statistics(events_stored=3, sessions=1).facts())
+        facts = tally.facts()
+        self.assertEqual(facts.pop("news_published"), len(self.published("a")))
+        self.assertEqual(facts, Statistics(events_stored=3, sessions=1).facts())
         self.assertEqual(self.said("a"), 1)
 
     def test_sums(self) -> None:
@@ -57,7 +62,7 @@ class TallyTests(SynchronousTestCase):
         """What changes is told within a second, and only then."""
         mine = Statistics()
         roll_call = self.company.process("a")
-        here = Tally(roll_call, mine)
+        here = Tally(roll_call, mine, self.company.buses["a"])
         self.company.join("a", roll_call)
         there = self.process("b")
         told = self.said("a")
@@ -73,6 +78,25 @@ class TallyTests(SynchronousTestCase):
         self.company.beat(5)
         self.assertEqual(there.facts()["sessions"], 0)
         self.assertEqual(self.said("a"), told + 2)
+
+    def test_news(self) -> None:
+        """
+        What is counted of news is added up as well, within some seconds.
+
+        That telling it changes it makes nobody say more.
+        """
+        here, there = self.process("a"), self.process("b")
+        self.company.buses["a"].counted["news_unsent"] = 3
+        self.company.buses["b"].counted["news_forged"] = 1
+        told = self.said("a")
+        self.company.beat(NEWS_BEATS)
+        for tally in (here, there):
+            facts = tally.facts()
+            self.assertEqual((facts["news_unsent"], facts["news_forged"]), (3, 1))
+        self.company.beat(9 * NEWS_BEATS)
+        self.assertLessEqual(self.said("a") - told, 10)
+        said = len(self.published("a")) + len(self.published("b"))
+        self.assertIn(there.facts()["news_published"], range(said - 20, said + 1))
 
     def test_silent(self) -> None:
         """Who is silent for long has no sessions; what it counted stays, once."""
@@ -106,21 +130,65 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual(self.stored(here, late), [5, 5])
         self.assertEqual(late.facts()["sessions"], 0)
 
-    def test_many_names(self) -> None:
-        """However many processes come and go, memory is bounded and the sum right."""
-        here = self.process("a")
-        for number in range(1100):
+    def test_killed(self) -> None:
+        """So it is with one that was killed, and started again when it was missed."""
+        here = self.process("a", events_stored=1)
+        self.process("b", events_stored=4, sessions=2)
+        self.company.cut_off("b")
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        again = self.process("b", events_stored=10)
+        late = self.process("c")
+        self.assertEqual(self.stored(here, again, late), [15] * 3)
+
+    def test_farewell_missed(self) -> None:
+        """Who has missed that one left, and is told of it as past, counts it once."""
+        here = self.process("a", events_stored=1)
+        there = self.process("b")
+        self.process("c", events_stored=4)
+        self.company.buses["b"].is_deaf = True
+        self.roll_calls["c"].stop()
+        self.company.buses["b"].is_deaf = False
+        self.process("d")
+        self.assertEqual(self.stored(here, there), [5, 5])
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        late = self.process("e")
+        self.assertEqual(self.stored(here, there, late), [5] * 3)
+
+    def test_seen_by_few(self) -> None:
+        """One that is out of sight for some only counts once for all of them."""
+        here = self.process("a", events_stored=1)
+        there = self.process("b", events_stored=4)
+        self.company.buses["a"].is_deaf = True
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        self.company.buses["a"].is_deaf = False
+        late = self.process("c", events_stored=10)
+        self.company.beat(1)
+        self.assertEqual(self.stored(here, there, late), [15] * 3)
+
+    def test_many(self) -> None:
+        """However many processes come and go, all have the same sum, told in short."""
+        here, there = self.process("a"), self.process("b")
+        for number in range(250):
             self.process(f"node {number}", events_stored=1)
             self.roll_calls[f"node {number}"].stop()
-            del self.company._all[1:]
-        self.assertEqual(self.stored(here), [1100])
-        self.assertLess(len(here._past), 1002)
+            del self.company._all[2:]
+        late = self.process("late")
+        self.assertEqual(self.stored(here, there, late), [250] * 3)
+        _, message = self.company.buses["a"].published[-1]
+        self.assertLess(len(message), 50 * 2 * KNOWN)
 
     def test_nonsense(self) -> None:
         """Counters that are not understood are logged and change nothing."""
         here = self.process("a", events_stored=1)
         bus = self.company.buses["a"]
-        for nonsense in (b"", b"[]", b"7", b'[{"x":"y"},{}]', b"[{},[]]", b"[1,{}]"):
+        for nonsense in (
+            b"",
+            b"[]",
+            b"7",
+            b'["a",{"x":"y"},null]',
+            b'["a",{},[]]',
+            b"[1,{},null]",
+        ):
             with capturedLogs() as logs:
                 bus.hear(COUNTERS, "b", nonsense)
             self.assertEqual(len(logs), 1, nonsense)
