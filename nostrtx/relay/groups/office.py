@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -45,6 +45,7 @@ from nostrtx.nostr.groups import (
     references,
     the_group_id,
 )
+from nostrtx.relay.flat_lock import FlatLock
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.invites import Invites
@@ -120,7 +121,7 @@ class GroupOffice:
         self._settings = settings
         self._creators = creators
         self._invites = Invites(ledger, archive, settings)
-        self._lock = DeferredLock()
+        self._lock = FlatLock()
         self._waiting = 0
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -41,6 +41,7 @@ from nostrtx.nostr.membership import (
     member_list_tags,
     role_tags,
 )
+from nostrtx.relay.flat_lock import FlatLock
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.membership.register import (
     Contents,
@@ -113,7 +114,7 @@ class Membership:
         self._settings = settings
         self._urls = urls
         self._tasks = BackgroundTasks()
-        self._publishing = DeferredLock()
+        self._publishing = FlatLock()
         self._requests = 0
         self._is_stale = True
 
