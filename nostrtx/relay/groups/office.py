@@ -52,7 +52,7 @@ from nostrtx.relay.groups.invites import Invites
 from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.own_events import Draft, OwnEvents
 
-#: How many changes may wait for one another.
+#: How many changes may wait for one another, and how many other events for them.
 MAX_WAITING: Final = 1000
 
 #: What admins can do; the other kinds of the range mean nothing yet.
@@ -123,6 +123,7 @@ class GroupOffice:
         self._invites = Invites(ledger, archive, settings)
         self._lock = FlatLock()
         self._waiting = 0
+        self._settling = 0
 
     @property
     def pubkey(self) -> bytes:
@@ -166,9 +167,20 @@ class GroupOffice:
         self._invites.forget(ids)
 
     async def settled(self) -> None:
-        """Wait for the changes that have been taken up by now."""
-        await self._lock.acquire()
-        self._lock.release()
+        """
+        Wait for the changes that have been taken up by now.
+
+        Raises:
+            Rejected: ``rate-limited:``, at once; too many wait already.
+        """
+        if self._settling >= MAX_WAITING:
+            raise Rejected(ReasonPrefix.RATE_LIMITED, "too many events at a time")
+        self._settling += 1
+        try:
+            await self._lock.acquire()
+            self._lock.release()
+        finally:
+            self._settling -= 1
 
     def take(self, event: Event) -> Deferred[Taken | None]:
         """
@@ -189,11 +201,12 @@ class GroupOffice:
         return Deferred.fromCoroutine(self._take(event, id_))
 
     async def _take(self, event: Event, id_: str) -> Taken:
+        asked_at = self._clock.seconds()
         try:
             await self._lock.acquire()
             try:
                 # Other processes may have changed the group.
-                leave = await self._own.alone()
+                leave = await self._own.alone(asked_at)
                 try:
                     return await self._change(event, id_)
                 finally:
