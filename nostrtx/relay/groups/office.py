@@ -160,7 +160,7 @@ class GroupOffice:
             self._invites.forget_group(id_)
             if not self._ledger.is_epitaph(event):
                 # It was on its way when the group was deleted.
-                self._ledger.clear(id_)
+                self._ledger.clear([id_])
 
     def forget(self, ids: Iterable[bytes]) -> None:
         """Take note that events were removed, by whatever process."""
