@@ -48,7 +48,7 @@ class Announcement:
         self._tasks = BackgroundTasks()
 
     def start(self) -> None:
-        """Announce the relay now, and again every so often."""
+        """Announce the relay, unless that was done lately, and again every so often."""
         self._tasks.start(self._run(), "Announcing the relay")
 
     def stop(self) -> None:
@@ -57,13 +57,39 @@ class Announcement:
 
     async def _run(self) -> None:
         while True:
+            seconds: float = self._settings.refresh_seconds
             try:
-                await self._own.publish([self._draft()])
+                seconds = await self._announce()
             except CancelledError:
                 raise
             except Exception:
                 self._log.failure("The relay could not be announced.")
-            await deferLater(self._clock, self._settings.refresh_seconds)
+            await deferLater(self._clock, seconds)
+
+    async def _announce(self) -> float:
+        """See to it that the relay is announced; for how many seconds it is then."""
+        draft = self._draft()
+        seconds = await self._lasts(draft)
+        if seconds <= 0:
+            # Every process of the relay looks after it; one announces it.
+            leave = await self._own.alone(self._clock.seconds())
+            try:
+                seconds = await self._lasts(draft)
+                if seconds <= 0:
+                    await self._own.publish([draft])
+                    seconds = self._settings.refresh_seconds
+            finally:
+                leave()
+        return seconds
+
+    async def _lasts(self, draft: Draft) -> float:
+        """For how many seconds what is stored already holds; 0 if it does not."""
+        refresh = self._settings.refresh_seconds
+        for event in await self._own.stored(draft.kind):
+            if self._own.sign(draft, event.created_at).id == event.id:
+                age = self._clock.seconds() - event.created_at
+                return min(refresh - age, refresh)
+        return 0
 
     def _draft(self) -> Draft:
         information = self._information()

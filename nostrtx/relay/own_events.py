@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces import IEventStore, SaveOutcome, StoreError
@@ -25,6 +25,9 @@ from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.own_key import OwnKey
 
 _PAGE_BYTES: Final = 1024 * 1024
+
+#: How long to wait for another process, which may hang, in seconds.
+ALONE_SECONDS: Final = 10.0
 
 #: How often an event is dated a second later because one in the store stands above.
 _MAX_ATTEMPTS: Final = 20
@@ -71,20 +74,31 @@ class OwnEvents:
         self._clock = clock
         self._events = events
         self._lock = DeferredLock()
+        self._gave_up_at = -math.inf
 
     @property
     def pubkey(self) -> bytes:
         """The relay's public key, 32 bytes."""
         return self._key.secret.pubkey
 
-    async def alone(self) -> Callable[[], None]:
+    async def alone(self, asked_at: float) -> Callable[[], None]:
         """
         Wait until no process of the relay is alone, as in the log of events.
 
+        Args:
+            asked_at: Since when the caller waits, also for others before it. When one
+                gives up, so do all who have waited with it.
+
         Raises:
-            StoreError: The store failed.
+            StoreError: The store failed, or another process does not come to its end.
         """
-        return await self._events.alone()
+        if asked_at >= self._gave_up_at:
+            waiting = Deferred.fromCoroutine(self._events.alone())
+            try:
+                return await waiting.addTimeout(ALONE_SECONDS, self._clock)
+            except TimeoutError:
+                self._gave_up_at = self._clock.seconds()
+        raise StoreError("another process of the relay is busy; try again later")
 
     def sign(self, draft: Draft, created_at: int | None = None) -> Event:
         """The event that a draft describes, dated now unless said otherwise."""

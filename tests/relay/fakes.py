@@ -329,6 +329,8 @@ class HeldStore:
         count_seconds: How long one takes.
         count_error: What counting raises.
         save_error: What saving raises.
+        hold_removals: Whether removals wait for the test.
+        removals: Those that were held, oldest first.
         hold_bans: Whether changes of bans wait for the test.
         ban_parts: Those that were held, oldest first.
         bans_error: With what reading the bans fails, if it is to.
@@ -355,6 +357,8 @@ class HeldStore:
         self.page_error: Exception | None = None
         self.query_error: Exception | None = None
         self.save_error: Exception | None = None
+        self.hold_removals = False
+        self.removals: list[tuple[Deferred[int], Sequence[bytes]]] = []
         self.hold_bans = False
         self.ban_parts: list[tuple[Deferred[Sequence[BanChange]], int, int]] = []
         self.bans_error: Exception | None = None
@@ -413,8 +417,18 @@ class HeldStore:
         return self.sets[-1].answer
 
     def remove_events(self, ids: Sequence[bytes]) -> Deferred[int]:
-        """Remove from the store within."""
-        return self.inner.remove_events(ids)
+        """Remove from the store within, now or when the test says."""
+        if not self.hold_removals:
+            return self.inner.remove_events(ids)
+        answer: Deferred[int] = Deferred()
+        self.removals.append((answer, ids))
+        return answer
+
+    def remove(self) -> None:
+        """Remove what is to be removed, and answer."""
+        removals, self.removals = self.removals, []
+        for answer, ids in removals:
+            _ = self.inner.remove_events(ids).addBoth(answer.callback)
 
     def delete_expired(self, now: float) -> Deferred[int]:
         """Delete in the store within."""

@@ -26,33 +26,33 @@ class AnnouncementTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(NOW)
         self.store = HeldStore()
-        key = OwnKey(None, lambda count: (7).to_bytes(count, "big"))
-        key.load()
         self.delivered: list[Event] = []
-        own = OwnEvents(
-            key,
-            self.store,
-            self.clock,
-            log_of(
-                self.store,
-                FakeTurns(),
-                self.clock,
-                lambda event, seq, now: self.delivered.append(event),
-            ),
-        )
         self.information: dict[str, Any] = {
             "name": "x",
             "supported_nips": [1],
             "limitation": {"auth_required": False},
         }
-        self.announcement = Announcement(
-            own,
+        self.announcement = self.make_announcement()
+
+    def make_announcement(self) -> Announcement:
+        """The announcement as one process of the relay makes it."""
+        key = OwnKey(None, lambda count: (7).to_bytes(count, "big"))
+        key.load()
+        events = log_of(
+            self.store,
+            FakeTurns(),
+            self.clock,
+            lambda event, seq, now: self.delivered.append(event),
+        )
+        announcement = Announcement(
+            OwnEvents(key, self.store, self.clock, events),
             self.clock,
             "wss://relay.example.com",
             lambda: self.information,
             DiscoverySettings(announce=True, refresh_seconds=3600, topics=("cats",)),
         )
-        self.addCleanup(self.announcement.stop)
+        self.addCleanup(announcement.stop)
+        return announcement
 
     def test_at_the_start(self) -> None:
         """It is stored and delivered at once, with the information document."""
@@ -76,6 +76,50 @@ class AnnouncementTests(SynchronousTestCase):
         self.assertIn(["R", "!auth"], before.tags)
         self.assertIn(["R", "auth"], after.tags)
         self.assertFalse(self.store.holds(before))
+
+    def test_restarted(self) -> None:
+        """What was told lately, and holds still, is not told again after a restart."""
+        self.announcement.start()
+        self.clock.advance(1000)
+        self.announcement.stop()
+        self.announcement = self.make_announcement()
+        self.announcement.start()
+        self.clock.advance(2599)
+        self.assertEqual(self.store.last_seq(), 1)
+        self.clock.advance(1)
+        self.assertEqual(self.store.last_seq(), 2)
+
+    def test_restarted_with_other_settings(self) -> None:
+        """What holds no longer is told anew at once."""
+        self.announcement.start()
+        self.announcement.stop()
+        self.information["name"] = "y"
+        self.make_announcement().start()
+        self.assertEqual(self.store.last_seq(), 2)
+
+    def test_several_processes(self) -> None:
+        """Of several processes one announces the relay, and another if that ends."""
+        self.announcement.start()
+        self.clock.advance(600)
+        others = [self.make_announcement() for _ in range(3)]
+        for other in others:
+            other.start()
+        self.assertEqual(self.store.last_seq(), 1)
+        self.clock.advance(3000)
+        self.assertEqual(self.store.last_seq(), 2)
+        self.announcement.stop()
+        others[0].stop()
+        self.clock.advance(3600)
+        self.assertEqual(self.store.last_seq(), 3)
+
+    def test_at_the_same_time(self) -> None:
+        """So it is with processes that look at the same moment."""
+        leave = self.successResultOf(self.store.alone())
+        for _ in range(3):
+            self.make_announcement().start()
+        self.assertEqual(self.store.last_seq(), 0)
+        leave()
+        self.assertEqual(self.store.last_seq(), 1)
 
     def test_store_fails(self) -> None:
         """If it cannot be stored that is logged, and tried again the next time."""

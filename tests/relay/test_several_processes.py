@@ -248,6 +248,27 @@ class GroupTests(SeveralProcessesCase):
             [m for m in self.other.ask({"#h": ["pizza"]}) if m[0] == "EVENT"], []
         )
 
+    def test_cleared_once(self) -> None:
+        """What is left of a deleted group is removed by one of the processes."""
+        self.do(self.one, ADMIN, 9007)
+        self.do(self.one, ADMIN, 9, ["x", "1"])
+        stores = [self.here.store, self.there.store]
+        for store in stores:
+            store.hold_removals = True
+        self.assertEqual(self.do(self.one, ADMIN, 9008), (True, ""))
+        removed = []
+        while removals := [one for store in stores for one in store.removals]:
+            removed += [id_ for _, ids in removals for id_ in ids]
+            for store in stores:
+                store.remove()
+            self.settle()
+        self.assertGreater(len(removed), 0)
+        self.assertEqual(len(removed), len(set(removed)))
+        for process in (self.here, self.there):
+            groups = process.relay._parts.auth.visibility.groups
+            assert groups is not None
+            self.assertEqual(groups.clearing, set())
+
     def test_code_is_used_once(self) -> None:
         """An invite code that one process has let somebody in with is used up."""
         self.do(self.one, ADMIN, 9007)

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore, SaveOutcome, SaveResult
+from nostrtx.interfaces import IEventStore, SaveOutcome, SaveResult, StoreError
 from nostrtx.nostr.deletion import deleted_addresses
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event, d_value
 from nostrtx.nostr.group_state import Group, recorded, records
 from nostrtx.nostr.groups import GROUP_METADATA, GROUP_PINS, RELAY_SIGNED, group_ids
 from nostrtx.nostr.kinds import DELETION_REQUEST
+from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.groups.archive import Archive
@@ -29,6 +31,9 @@ from nostrtx.relay.tasks import BackgroundTasks
 
 #: How many events of a deleted group are removed in one transaction.
 _CLEARED_AT_ONCE: Final = 500
+
+#: After how many seconds that is tried again if it cannot be done.
+_CLEARED_AGAIN_SECONDS: Final = 10.0
 
 
 class GroupLedger:
@@ -63,6 +68,7 @@ class GroupLedger:
         self._events = events
         self._told: dict[str, dict[int, Sequence[Sequence[str]]]] = {}
         self._dated: dict[tuple[str, int], int] = {}
+        self._complaint = Complaint(self._log, "Clearing deleted groups away")
         self._tasks = BackgroundTasks()
 
     async def load(self) -> None:
@@ -81,8 +87,7 @@ class GroupLedger:
                 self._note_record(event)
         for id_ in list(self._told):
             self._recall(id_)
-        for id_ in sorted(access.deleted):
-            self.clear(id_)
+        self.clear(sorted(access.deleted))
 
     def note(self, event: Event) -> None:
         """Take note of what the relay says of groups, by whatever process."""
@@ -166,10 +171,10 @@ class GroupLedger:
         self._bury(id_)
         self._pass_on([epitaph], results)
 
-    def clear(self, id_: str) -> None:
-        """Remove what is left of a deleted group; until then, nobody sees it."""
-        self._access.clearing.add(id_)
-        self._tasks.start(self._clear_away(id_), "Clearing a deleted group away")
+    def clear(self, ids: Sequence[str]) -> None:
+        """Remove what is left of deleted groups; until then, nobody sees it."""
+        self._access.clearing.update(ids)
+        self._tasks.start(self._clear_away(ids), "Clearing deleted groups away")
 
     def stop(self) -> None:
         """Clear away nothing more for now."""
@@ -244,16 +249,38 @@ class GroupLedger:
         self._access.groups.pop(id_, None)
         self._told.pop(id_, None)
         self._archive.forget_group(id_)
-        self.clear(id_)
+        self.clear([id_])
 
-    async def _clear_away(self, id_: str) -> None:
-        while True:
-            events = await self._archive.in_group(id_, (), _CLEARED_AT_ONCE)
-            ids = [event.id for event in events if not self.is_epitaph(event)]
-            if not ids:
-                break
-            await self.remove(ids)
-        self._access.clearing.discard(id_)
+    async def _clear_away(self, ids: Iterable[str]) -> None:
+        for id_ in ids:
+            is_clear = False
+            while not is_clear:
+                try:
+                    is_clear = await self._clear_part(id_)
+                except StoreError as error:
+                    self._complaint.fails(error)
+                    await deferLater(self._clock, _CLEARED_AGAIN_SECONDS)
+                else:
+                    self._complaint.works()
+            self._access.clearing.discard(id_)
+
+    async def _clear_part(self, id_: str) -> bool:
+        """Remove a part of what is left of a group; whether nothing was."""
+        if not await self._left(id_):
+            return True
+        # Every process of the relay looks for it; one at a time removes a part.
+        leave = await self._own.alone(self._clock.seconds())
+        try:
+            if left := await self._left(id_):
+                await self.remove(left)
+        finally:
+            leave()
+        return False
+
+    async def _left(self, id_: str) -> list[bytes]:
+        """The ids of some events that are left of a deleted group."""
+        events = await self._archive.in_group(id_, (), _CLEARED_AT_ONCE)
+        return [event.id for event in events if not self.is_epitaph(event)]
 
     def is_epitaph(self, event: Event) -> bool:
         """Whether ``event`` is the relay's word that a group is deleted."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -45,13 +45,14 @@ from nostrtx.nostr.groups import (
     references,
     the_group_id,
 )
+from nostrtx.relay.flat_lock import FlatLock
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.invites import Invites
 from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.own_events import Draft, OwnEvents
 
-#: How many changes may wait for one another.
+#: How many changes may wait for one another, and how many other events for them.
 MAX_WAITING: Final = 1000
 
 #: What admins can do; the other kinds of the range mean nothing yet.
@@ -120,8 +121,9 @@ class GroupOffice:
         self._settings = settings
         self._creators = creators
         self._invites = Invites(ledger, archive, settings)
-        self._lock = DeferredLock()
+        self._lock = FlatLock()
         self._waiting = 0
+        self._settling = 0
 
     @property
     def pubkey(self) -> bytes:
@@ -158,16 +160,27 @@ class GroupOffice:
             self._invites.forget_group(id_)
             if not self._ledger.is_epitaph(event):
                 # It was on its way when the group was deleted.
-                self._ledger.clear(id_)
+                self._ledger.clear([id_])
 
     def forget(self, ids: Iterable[bytes]) -> None:
         """Take note that events were removed, by whatever process."""
         self._invites.forget(ids)
 
     async def settled(self) -> None:
-        """Wait for the changes that have been taken up by now."""
-        await self._lock.acquire()
-        self._lock.release()
+        """
+        Wait for the changes that have been taken up by now.
+
+        Raises:
+            Rejected: ``rate-limited:``, at once; too many wait already.
+        """
+        if self._settling >= MAX_WAITING:
+            raise Rejected(ReasonPrefix.RATE_LIMITED, "too many events at a time")
+        self._settling += 1
+        try:
+            await self._lock.acquire()
+            self._lock.release()
+        finally:
+            self._settling -= 1
 
     def take(self, event: Event) -> Deferred[Taken | None]:
         """
@@ -188,11 +201,12 @@ class GroupOffice:
         return Deferred.fromCoroutine(self._take(event, id_))
 
     async def _take(self, event: Event, id_: str) -> Taken:
+        asked_at = self._clock.seconds()
         try:
             await self._lock.acquire()
             try:
                 # Other processes may have changed the group.
-                leave = await self._own.alone()
+                leave = await self._own.alone(asked_at)
                 try:
                     return await self._change(event, id_)
                 finally:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -41,6 +41,7 @@ from nostrtx.nostr.membership import (
     member_list_tags,
     role_tags,
 )
+from nostrtx.relay.flat_lock import FlatLock
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.membership.register import (
     Contents,
@@ -113,7 +114,7 @@ class Membership:
         self._settings = settings
         self._urls = urls
         self._tasks = BackgroundTasks()
-        self._publishing = DeferredLock()
+        self._publishing = FlatLock()
         self._requests = 0
         self._is_stale = True
 
@@ -185,12 +186,13 @@ class Membership:
             RegisterError: The register cannot be read.
             StoreError: Nothing was published; it will be tried again.
         """
+        asked_at = self._clock.seconds()
         await self._publishing.acquire()
         try:
             self._is_stale = True
             if await self._news(await self._read()):
                 # Every process of the relay looks at the register; one tells of it.
-                leave = await self._own.alone()
+                leave = await self._own.alone(asked_at)
                 try:
                     # Who was alone before may have told of more than was known here.
                     await self._own.publish(await self._news(await self._read()))
@@ -210,12 +212,16 @@ class Membership:
 
     async def _finish(self, kind: int, change: Callable[[], Outcome]) -> Taken:
         try:
+            return await self._grant(kind, change)
+        finally:
+            self._requests -= 1
+
+    async def _grant(self, kind: int, change: Callable[[], Outcome]) -> Taken:
+        try:
             outcome = await self._do(change)
         except RegisterError as error:
             self._log.error("A request cannot be granted: {reason}", reason=error)
             raise Rejected(ReasonPrefix.ERROR, "try again later") from None
-        finally:
-            self._requests -= 1
         if outcome in _REFUSALS:
             raise Rejected(ReasonPrefix.RESTRICTED, _REFUSALS[outcome])
         if outcome is not Outcome.DONE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nostrtx.relay.own_events import ALONE_SECONDS
 from tests.relay.fakes import seen
 from tests.relay.groups.group_case import (
     ADMIN,
@@ -97,6 +98,35 @@ class DeleteGroupTests(GroupCase):
         self.under_test.stored(left)
         self.restart()
         self.assertFalse(self.under_test.store.holds(left))
+
+    def clearing(self) -> set[str]:
+        """Of what groups there may be something left, as far as the relay knows."""
+        access = self.under_test.relay._parts.auth.visibility.groups
+        assert access is not None
+        return access.clearing
+
+    def test_nothing_left(self) -> None:
+        """A start does not wait for other processes if there is nothing to remove."""
+        leave = self.successResultOf(self.under_test.store.alone())
+        self.restart()
+        self.assertEqual(self.clearing(), set())
+        leave()
+
+    def test_hindered(self) -> None:
+        """What cannot be removed is hidden, and removed as soon as may be."""
+        left = self.event(BOB, 9, content="left")
+        self.under_test.stored(left)
+        leave = self.successResultOf(self.under_test.store.alone())
+        self.restart()
+        store, clock = self.under_test.store, self.under_test.clock
+        clock.advance(ALONE_SECONDS)
+        leave()
+        self.assertTrue(store.holds(left))
+        self.assertFalse(self.sees(self.known(ADMIN), left))
+        self.assertEqual(self.clearing(), {PIZZA})
+        clock.advance(10)
+        self.assertFalse(store.holds(left))
+        self.assertEqual(self.clearing(), set())
 
     def test_under_way(self) -> None:
         """What was being saved when the group was deleted does not stay either."""
