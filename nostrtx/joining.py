@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from nostrtx.interfaces import BroadcasterUnusable, IBroadcaster
+from nostrtx.relay.moment import Moment
 from nostrtx.relay.roll_call import RollCall
 
 _log = Logger()
@@ -27,6 +28,10 @@ class BroadcasterService(Service):
         roll_call: Says that this process is here, and farewell in the end.
         give_up: Ends the process because it may not join the others; is told why, in
             one line.
+
+    Attributes:
+        joined: When this process has joined the others, or found them out of reach:
+            what news does not tell, the store's log does.
     """
 
     def __init__(
@@ -39,21 +44,7 @@ class BroadcasterService(Service):
         self._roll_call = roll_call
         self._give_up = give_up
         self._joining: Deferred[None] | None = None
-        self._has_joined = False
-        self._waiting: list[Deferred[None]] = []
-
-    def joined(self) -> Deferred[None]:
-        """
-        Wait until this process may serve; may be cancelled.
-
-        That is so when it has joined the others, and also when they are out of reach:
-        what news does not tell, the store's log does.
-        """
-        if self._has_joined:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        return waiting
+        self.joined = Moment()
 
     def startService(self) -> None:
         """Join the others."""
@@ -81,10 +72,7 @@ class BroadcasterService(Service):
             _log.failure("Joining the other processes failed.")
             self._give_up("nostr-relay: cannot join the other processes")
             return
-        self._has_joined = True
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        self.joined.comes()
 
 
 def fail(reactor: Any, why: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from secrets import token_bytes
 from socket import gethostname
@@ -38,10 +38,12 @@ from nostrtx.key_service import KeyService
 from nostrtx.listening import OpenPorts, url_of
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
+from nostrtx.relay.moment import Moment
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
+from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.storage.opening import open_store, shown_url
 from nostrtx.storage.register_opening import register_database
 from nostrtx.storage.search.opening import can_search, with_search
@@ -188,7 +190,8 @@ class ListenerService(Service):
         settings: Where to listen, and how long stopping may take.
         urls: Learns where clients connect.
         facts: What the relay has counted, for its page.
-        joined: Fires once this process may serve; until then, whoever connects waits.
+        moments: When all of them are past, clients are served; until then, whoever
+            connects waits.
         opener: Listens in place of the reactor, for a worker whose ports are open
             already; whoever opened them says so in the log.
     """
@@ -203,12 +206,12 @@ class ListenerService(Service):
         settings: Settings,
         urls: RelayURLs,
         facts: Callable[[], Mapping[str, int]],
-        joined: Callable[[], Deferred[None]],
+        moments: Sequence[Moment],
         opener: Any = None,
     ) -> None:
         self._relay = relay
-        self._joined = joined
-        self._joining: Deferred[None] | None = None
+        self._moments = moments
+        self._waiting = BackgroundTasks()
         self._websockets = websockets
         self._reactor = reactor
         self._settings = settings
@@ -243,15 +246,16 @@ class ListenerService(Service):
         """Serve clients, on the ports that are open, as soon as that may be."""
         super().startService()
         self._ports.pause()
-        self._joining = self._joined().addCallback(self._serve)
+        self._waiting.start(self._serve(), "Waiting until clients can be served")
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
 
-    def _serve(self, _: None) -> None:
-        self._joining = None
+    async def _serve(self) -> None:
+        for moment in self._moments:
+            await moment.wait()
         self._ports.resume()
         if self._tells:
             self._ports.tell(bool(self._settings.relay.url))
@@ -262,8 +266,7 @@ class ListenerService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._joining is not None:
-            self._joining.cancel()
+        self._waiting.cancel_all()
         await self._ports.close()
         seconds = self._settings.timing.shutdown_seconds
         try:
@@ -382,8 +385,9 @@ def make_service(
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
+    moments = (joining.joined, relay.bans.loaded)
     listener = ListenerService(
-        relay, websockets, reactor, settings, urls, facts, joining.joined, opener
+        relay, websockets, reactor, settings, urls, facts, moments, opener
     )
     for child in (
         StoreService(store, shown_url(settings.store.url), facts_of_store),

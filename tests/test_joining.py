@@ -33,7 +33,7 @@ class BroadcasterServiceTests(SynchronousTestCase):
         self.why: list[str] = []
         roll_call = RollCall(self.broadcaster, Clock(), bytes)
         self.service = BroadcasterService(self.broadcaster, roll_call, self.why.append)
-        self.waiting = self.service.joined()
+        self.waiting = self.service.joined.wait()
         self.service.startService()
 
     def test_joined(self) -> None:
@@ -41,7 +41,7 @@ class BroadcasterServiceTests(SynchronousTestCase):
         self.assertNoResult(self.waiting)
         self.broadcaster.started.callback(None)
         self.successResultOf(self.waiting)
-        self.successResultOf(self.service.joined())
+        self.successResultOf(self.service.joined.wait())
         self.successResultOf(self.service.stopService())
         self.assertEqual(self.why, [])
 

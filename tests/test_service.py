@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.testing import MemoryReactorClock
@@ -358,7 +358,7 @@ class ListenerServiceTests(ListeningTestCase):
             settings,
             urls,
             facts,
-            lambda: succeed(None),
+            (),
         )
 
     def trouble(self, *endpoints: str) -> str:

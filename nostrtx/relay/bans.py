@@ -21,6 +21,7 @@ from nostrtx.interfaces import BanChange, IBroadcaster, IEventStore
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.complaint import Complaint
+from nostrtx.relay.moment import Moment
 from nostrtx.relay.tasks import BackgroundTasks
 
 #: The topic of the bus: that bans have changed. What has, is in the store.
@@ -87,7 +88,7 @@ class Bans:
 
     Attributes:
         banned: What is banned.
-        is_loaded: Whether all bans have been read since the start.
+        loaded: When all bans have been read since the start.
     """
 
     _log = Logger()
@@ -101,7 +102,7 @@ class Bans:
         own_pubkey: Callable[[], str],
     ) -> None:
         self.banned = Banned()
-        self.is_loaded = False
+        self.loaded = Moment()
         self._store = store
         self._bus = broadcaster
         self._clock = clock
@@ -202,7 +203,7 @@ class Bans:
                 self._number = changes[-1].number
                 if len(changes) == _PART:
                     await deferLater(self._clock, 0)
-            self.is_loaded = True
+            self.loaded.comes()
         finally:
             self._tell(fresh)
             self._reading.release()

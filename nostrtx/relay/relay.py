@@ -232,7 +232,7 @@ class Relay:
 
     def refusal(self, address: str) -> tuple[int, str] | None:
         """HTTP status and reason if ``address`` is banned, or might be."""
-        if not self.bans.is_loaded:
+        if not self.bans.loaded.is_past:
             return 503, "the relay is starting"
         ban = self.bans.banned.of_address(address)
         return None if ban is None else (403, f"blocked: {ban.because}")

@@ -22,6 +22,9 @@ _GIGABYTE = 2**30
 #: How URLs of stores begin that nodes share.
 _SHARED: Final = ("postgresql", "postgres")
 
+#: How a URL of whatever kind begins.
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}")
+
 #: How long one query may take unless the settings say something else, in seconds.
 _QUERY_SECONDS: Final = 2.0
 
@@ -73,9 +76,10 @@ def open_store(
         from nostrtx.storage.postgres.store import PostgresEventStore
 
         return PostgresEventStore(url, settings, reactor, obeys, query_seconds)
-    # Whatever it is, it may hold a password.
+    # Whatever it is, the rest of it may hold a password.
+    kind = f" as {scheme + colon!r}" if _SCHEME.fullmatch(scheme) else ""
     raise StoreUnusable(
-        "there is no such store: it must be lmdb:DIRECTORY,"
+        f"there is no such store{kind}: it must be lmdb:DIRECTORY,"
         " postgresql://USER@HOST/DATABASE or memory:"
     )
 

@@ -67,9 +67,9 @@ class BansTests(SynchronousTestCase):
     def test_at_the_start(self) -> None:
         """What was banned before holds when the process starts."""
         self.stored(_ALICES, _NETWORK)
-        self.assertFalse(self.other.is_loaded)
+        self.assertFalse(self.other.loaded.is_past)
         self.other.start()
-        self.assertTrue(self.other.is_loaded)
+        self.assertTrue(self.other.loaded.is_past)
         self.assertEqual(self.banned_keys(self.other), [_ALICES])
         self.assertEqual(self.other.banned.bans(BanKind.ADDRESS), [_NETWORK])
 
@@ -78,11 +78,11 @@ class BansTests(SynchronousTestCase):
         self.stored(_ALICES)
         self.store.hold_bans = True
         self.other.start()
-        self.assertFalse(self.other.is_loaded)
+        self.assertFalse(self.other.loaded.is_past)
         self.store.give_bans()
-        self.assertFalse(self.other.is_loaded)
+        self.assertFalse(self.other.loaded.is_past)
         self.store.give_bans()
-        self.assertTrue(self.other.is_loaded)
+        self.assertTrue(self.other.loaded.is_past)
         self.assertEqual(self.banned_keys(self.other), [_ALICES])
 
     def test_here(self) -> None:
@@ -211,11 +211,11 @@ class BansTests(SynchronousTestCase):
         self.clock.pump([1, 1, 1])
         # Once by each of the two.
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
-        self.assertFalse(self.other.is_loaded)
+        self.assertFalse(self.other.loaded.is_past)
         self.stored(_ALICES)
         self.store.bans_error = None
         self.clock.advance(1)
-        self.assertTrue(self.other.is_loaded)
+        self.assertTrue(self.other.loaded.is_past)
         for bans in (self.bans, self.other):
             self.assertEqual(self.banned_keys(bans), [_ALICES])
 
@@ -247,7 +247,7 @@ class BansTests(SynchronousTestCase):
         bans.start()
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual(len(heard), 1)
-        self.assertTrue(bans.is_loaded)
+        self.assertTrue(bans.loaded.is_past)
 
     def test_stopped(self) -> None:
         """A process that has stopped reads nothing, whatever news comes."""
