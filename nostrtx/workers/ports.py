@@ -4,7 +4,8 @@ Ports for several processes: opened in one, served in the others.
 
 Each worker has a listening socket of its own on every TCP port (SO_REUSEPORT), and
 the system spreads connections over them. The supervisor keeps a copy: what connects
-while a worker is replaced waits for the next one. A UNIX socket is one for all.
+while a worker is replaced waits for the next one, unless it gives that up. A UNIX
+socket is one for all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet import unix
@@ -34,10 +36,20 @@ class PortOfWorkers:
 
     Args:
         sockets: They listen.
+        bind: Makes another one that is bound and does not listen.
     """
 
-    def __init__(self, sockets: Sequence[socket.socket]) -> None:
-        self.sockets = sockets
+    def __init__(
+        self, sockets: Sequence[socket.socket], bind: Callable[[], socket.socket]
+    ) -> None:
+        self.sockets = list(sockets)
+        self._bind = bind
+
+    def give_up(self, number: int) -> None:
+        """As :meth:`PortsOfWorkers.give_up`, for this port."""
+        bound = self._bind()
+        self.sockets[number].close()
+        self.sockets[number] = bound
 
     def startListening(self) -> None:
         """It listens."""
@@ -71,11 +83,31 @@ class PortsOfWorkers:
         self._workers = workers
         self._reactor = reactor
         self._make_socket = make_socket
-        self._descriptors: list[list[int]] = []
+        self._ports: list[PortOfWorkers | unix.Port] = []
 
     def of_worker(self, number: int) -> list[int]:
         """The descriptors of one worker, in the order in which they were asked for."""
-        return [descriptors[number] for descriptors in self._descriptors]
+        return [
+            port.sockets[number].fileno()
+            if isinstance(port, PortOfWorkers)
+            else port.fileno()
+            for port in self._ports
+        ]
+
+    def give_up(self, number: int) -> None:
+        """
+        Let nobody wait for a worker that is not there.
+
+        Who waits is turned away, and who connects gets another worker, until there is
+        a new one: that listens by itself.
+
+        Raises:
+            OSError: It is impossible, and the port remains as it is. So it is after a
+                change of the user: all sockets of a port must be of one.
+        """
+        for port in self._ports:
+            if isinstance(port, PortOfWorkers):
+                port.give_up(number)
 
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
@@ -100,8 +132,9 @@ class PortsOfWorkers:
             for each in sockets:
                 each.close()
             raise CannotListenError(interface, port, error) from error
-        self._descriptors.append([each.fileno() for each in sockets])
-        return PortOfWorkers(sockets)
+        opened = PortOfWorkers(sockets, partial(self._bound, port, interface, True))
+        self._ports.append(opened)
+        return opened
 
     def listenSSL(
         self,
@@ -129,7 +162,7 @@ class PortsOfWorkers:
         )
         port.startListening()
         port.stopReading()
-        self._descriptors.append([port.fileno()] * self._workers)
+        self._ports.append(port)
         return port
 
     def adoptStreamPort(
@@ -167,21 +200,39 @@ class InheritedPorts:
     Args:
         reactor: Accepts connections.
         descriptors: Of the ports, in the order in which they are asked for.
+        make_socket: Makes sockets as :func:`socket.socket` does.
     """
 
-    def __init__(self, reactor: Any, descriptors: Iterable[int]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        descriptors: Iterable[int],
+        make_socket: Callable[..., socket.socket] = socket.socket,
+    ) -> None:
         self._reactor = reactor
         self._descriptors = iter(descriptors)
+        self._make_socket = make_socket
 
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        """Serve the next port, which is a TCP port."""
-        descriptor = next(self._descriptors)
+        """
+        Serve the next port, which is a TCP port.
+
+        Raises:
+            CannotListenError: That is impossible.
+        """
         family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
-        adopted: IListeningPort
-        adopted = self._reactor.adoptStreamPort(descriptor, family, factory)
-        os.close(descriptor)
+        descriptor = next(self._descriptors)
+        with self._make_socket(family, socket.SOCK_STREAM, fileno=descriptor) as served:
+            try:
+                # It does already, unless the supervisor had given up this worker.
+                served.listen(max(backlog, _BACKLOG))
+            except OSError as error:
+                raise CannotListenError(interface, port, error) from error
+            adopted: IListeningPort = self._reactor.adoptStreamPort(
+                served.fileno(), family, factory
+            )
         return adopted
 
     def listenSSL(

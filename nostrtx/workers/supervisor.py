@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from select import select
-from socket import gethostname, socketpair
+from socket import gethostname, socket, socketpair
 from typing import Any, Final
 
 import attrs
@@ -39,6 +39,9 @@ STEADY_SECONDS: Final = 10.0
 
 #: Longest delay before a worker is replaced.
 MAX_DELAY_SECONDS: Final = 30.0
+
+#: For a worker's successor clients may wait after so many deaths, but not longer.
+MOST_AWAITED_DEATHS: Final = 2
 
 #: How long workers may take to stop beyond what the settings grant clients.
 EXTRA_SECONDS: Final = 10.0
@@ -106,6 +109,7 @@ class Supervisor(Service):
         workers: How many.
         cores: How many the machine has.
         wait: Waits until one of some descriptors can be read, as ``select`` does.
+        make_socket: Makes sockets, as ``socket.socket`` does.
     """
 
     _log = Logger()
@@ -117,12 +121,13 @@ class Supervisor(Service):
         workers: int,
         cores: int,
         wait: Callable[..., Any] = select,
+        make_socket: Callable[..., socket] = socket,
     ) -> None:
         self._settings = settings
         self._reactor = reactor
         self._wait = wait
         self._places = [Place(number) for number in range(1, workers + 1)]
-        self._sockets = PortsOfWorkers(workers, reactor)
+        self._sockets = PortsOfWorkers(workers, reactor, make_socket)
         self._ports = OpenPorts(self._sockets, reactor, lambda port: None)
         self._node = settings.cluster.node or gethostname()
         self._hub = Hub(reactor, FAREWELL)
@@ -279,6 +284,19 @@ class Supervisor(Service):
         )
         is_steady = process.is_ready and now >= place.since + STEADY_SECONDS
         place.deaths = 1 if is_steady else place.deaths + 1
+        self._start_later(place)
+
+    def _start_later(self, place: Place) -> None:
+        if place.deaths > MOST_AWAITED_DEATHS:
+            # Or its share of those who connect would wait, perhaps for ever.
+            try:
+                self._sockets.give_up(place.number - 1)
+            except OSError as error:
+                self._log.warn(
+                    "Clients may wait for worker {worker}: {why}.",
+                    worker=place.number,
+                    why=error.strerror,
+                )
         place.next = self._reactor.callLater(
             delay_after(place.deaths), self._start_again, place
         )
@@ -289,8 +307,6 @@ class Supervisor(Service):
         except OSError as error:
             self._log.error("A worker cannot be started: {why}.", why=error)
             place.deaths += 1
-            place.next = self._reactor.callLater(
-                delay_after(place.deaths), self._start_again, place
-            )
+            self._start_later(place)
         else:
             self._reactor.addReader(place.process)

@@ -11,9 +11,10 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
 import treq
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 
 from tests.live.authors import Author
 from tests.live.client import LiveClient
@@ -390,6 +391,35 @@ class DyingTests(WorkersTestCase):
         clients = [self.connect(relay) for _ in range(30)]
         for connecting in clients:
             client = await connecting
+            self.assertEqual(await client.query({"kinds": [1]}), [])
+
+    async def test_place_cannot_be_filled(self) -> None:
+        """
+        If a worker dies again and again, the others serve all who connect, and when
+        it is well at last, it gets its share again.
+        """
+        relay = await self.start_relay()
+        _, survivor = children(relay.pid)
+
+        def kill_others() -> None:
+            for worker in children(relay.pid):
+                if worker != survivor:
+                    kill(worker)
+
+        killing = LoopingCall(kill_others)
+        ended: Deferred[LoopingCall] = killing.start(0.05)
+        self.addCleanup(lambda: killing.stop() if killing.running else None)
+        deaths = re.compile("worker 1 has ended, and is replaced")
+        await self.until(lambda: len(deaths.findall(relay.output)) > 3, "deaths")
+        for _ in range(30):
+            client = await self.connect(relay)
+            self.assertEqual(await client.query({"kinds": [1]}), [])
+        self.assertEqual(connections(survivor), 30)
+        killing.stop()
+        await ended
+        await self.until(lambda: "worker 1 is ready" in relay.output, "well again", 40)
+        clients = await self.spread(relay, 30)
+        for client in clients:
             self.assertEqual(await client.query({"kinds": [1]}), [])
 
     async def test_supervisor_killed(self) -> None:

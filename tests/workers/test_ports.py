@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import Any
 
@@ -23,79 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.workers.ports import InheritedPorts, PortOfWorkers, PortsOfWorkers
-
-
-class System:
-    """
-    An operating system with ports, as far as sockets show it.
-
-    Attributes:
-        sockets: All that were made.
-        taken: Ports where somebody else listens.
-    """
-
-    def __init__(self) -> None:
-        self.sockets: list[FakeSocket] = []
-        self.taken: set[int] = set()
-
-    def socket(self, family: int, type_: int) -> Any:
-        """Make a socket."""
-        made = FakeSocket(self, family)
-        self.sockets.append(made)
-        return made
-
-    def open(self) -> list[FakeSocket]:
-        """Those that are not closed."""
-        return [made for made in self.sockets if not made.closed]
-
-
-class FakeSocket:
-    """A socket that listens at most in name."""
-
-    def __init__(self, system: System, family: int) -> None:
-        self.family = family
-        self.options: set[int] = set()
-        self.blocking = True
-        self.listens = False
-        self.closed = False
-        self.address: Any = None
-        self._system = system
-
-    def setblocking(self, blocking: bool) -> None:
-        """Take note."""
-        self.blocking = blocking
-
-    def setsockopt(self, level: int, option: int, value: int) -> None:
-        """Take note."""
-        self.options.add(option)
-
-    def bind(self, address: tuple[str, int]) -> None:
-        """Bind, unless somebody listens there and one of both does not share."""
-        host, port = address
-        shares = socket.SO_REUSEPORT in self.options
-        if port in self._system.taken and not shares:
-            raise OSError(98, "Address already in use")
-        rest = (0, 0) if self.family == socket.AF_INET6 else ()
-        self.address = (host or "0.0.0.0", port or 40000 + len(self._system.sockets))
-        self.address += rest
-
-    def listen(self, backlog: int) -> None:
-        """Listen."""
-        assert not self.blocking
-        assert backlog >= 1024
-        self.listens = True
-
-    def getsockname(self) -> Any:
-        """Where it is bound."""
-        return self.address
-
-    def fileno(self) -> int:
-        """A number that tells sockets apart."""
-        return 1000 + self._system.sockets.index(self)
-
-    def close(self) -> None:
-        """Close."""
-        self.closed = True
+from tests.workers.system import System
 
 
 class PortsOfWorkersTests(SynchronousTestCase):
@@ -158,8 +85,43 @@ class PortsOfWorkersTests(SynchronousTestCase):
 
     def test_close(self) -> None:
         """In the end nothing is open."""
-        self.listen("tcp:80").stopListening()
+        port = self.listen("tcp:80")
+        self.ports.give_up(1)
+        port.stopListening()
         self.assertEqual(self.system.open(), [])
+
+    def test_give_up(self) -> None:
+        """Where a worker is given up nobody waits, and its ports stay reserved."""
+        for description in ("tcp:1:interface=127.0.0.1", r"tcp6:2:interface=\:\:1"):
+            self.listen(description)
+        before = [self.ports.of_worker(number) for number in range(3)]
+        self.ports.give_up(1)
+        after = [self.ports.of_worker(number) for number in range(3)]
+        self.assertEqual((after[0], after[2]), (before[0], before[2]))
+        for old, new in zip(before[1], after[1], strict=True):
+            self.assertTrue(self.system.find(old).closed)
+            reserved = self.system.find(new)
+            self.assertEqual((reserved.listens, reserved.closed), (False, False))
+            self.assertEqual(reserved.address, self.system.find(old).address)
+
+    def test_give_up_as_another_user(self) -> None:
+        """Where no other socket can be had, the one there is stays in use."""
+        self.listen("tcp:80")
+        before = self.ports.of_worker(1)
+        self.system.is_other_user = True
+        self.assertRaises(OSError, self.ports.give_up, 1)
+        self.assertEqual(self.ports.of_worker(1), before)
+        self.assertTrue(all(each.listens for each in self.system.open()))
+
+    def test_unix(self) -> None:
+        """A UNIX socket is one for all, so nobody waits there for a certain worker."""
+        path = self.mktemp()
+        port = self.ports.listenUNIX(path, Factory())
+        self.addCleanup(port.stopListening)
+        before = [self.ports.of_worker(number) for number in range(3)]
+        self.ports.give_up(1)
+        after = [self.ports.of_worker(number) for number in range(3)]
+        self.assertEqual(before, after)
 
     def test_inherited(self) -> None:
         """A descriptor that was given to the supervisor cannot be passed on."""
@@ -169,7 +131,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
 
     def test_port(self) -> None:
         """Ports are what reactors promise."""
-        port = PortOfWorkers([])
+        port = PortOfWorkers([], socket.socket)
         self.assertTrue(verifyObject(IListeningPort, port))
         port.startListening()
 
@@ -193,16 +155,13 @@ class InheritedPortsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Some descriptors."""
         self.reactor = SocketReactor()
-        self.descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
-        self.ports = InheritedPorts(self.reactor, self.descriptors)
-
-    def tearDown(self) -> None:
-        """Close what is left."""
-        for descriptor in self.descriptors:
-            try:
-                os.close(descriptor)
-            except OSError:
-                pass
+        self.system = System()
+        supervisor = PortsOfWorkers(2, self.reactor, self.system.socket)
+        for port in range(1, 4):
+            supervisor.listenTCP(port, Factory())
+        supervisor.give_up(0)
+        self.descriptors = supervisor.of_worker(0)
+        self.ports = InheritedPorts(self.reactor, self.descriptors, self.system.socket)
 
     def test_order(self) -> None:
         """They are served in the order of the endpoints, each as what it is."""
@@ -217,6 +176,21 @@ class InheritedPortsTests(SynchronousTestCase):
                 for pair in zip(self.descriptors[:2], families, strict=True)
             ],
         )
+
+    def test_listens(self) -> None:
+        """A port where the supervisor had given up this worker listens again."""
+        serverFromString(self.ports, "tcp:1").listen(Factory())
+        served, other, _ = map(self.system.find, self.descriptors)
+        self.assertEqual((served.listens, other.listens), (True, False))
+        self.assertEqual((served.closed, other.closed), (True, False))
+
+    def test_taken_meanwhile(self) -> None:
+        """A port that somebody else has got hold of cannot be served."""
+        self.system.taken.add(1)
+        endpoint = serverFromString(self.ports, "tcp:1")
+        failure = self.failureResultOf(endpoint.listen(Factory()), CannotListenError)
+        self.assertIn("Couldn't listen on any:1", failure.getErrorMessage())
+        self.assertEqual(self.reactor.adopted, [])
 
     def test_wrapped(self) -> None:
         """What is wrapped around a port is in the worker."""

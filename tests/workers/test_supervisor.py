@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -27,6 +27,7 @@ from nostrtx.workers.supervisor import (
     EXTRA_SECONDS,
     HASTY_SECONDS,
     MAX_DELAY_SECONDS,
+    MOST_AWAITED_DEATHS,
     MOST_SILENT_BEATS,
     STEADY_SECONDS,
     Supervisor,
@@ -34,6 +35,7 @@ from nostrtx.workers.supervisor import (
     settings_of_worker,
 )
 from tests.workers.spawning import FakeProcess, SpawningReactor
+from tests.workers.system import FakeSocket, System
 
 
 def readable(waiting: list[Any], *_: object) -> tuple[list[Any], list[Any], list[Any]]:
@@ -234,6 +236,52 @@ class ReplaceTests(SupervisorTestCase):
         self.assertEqual(delays[0], 0)
         self.assertEqual(delays, sorted(delays))
         self.assertEqual(delays[-1], MAX_DELAY_SECONDS)
+
+    def test_nobody_waits(self) -> None:
+        """
+        When one has died again and again, nobody waits for the next one, which is
+        told where to listen.
+        """
+        supervisor, system = self.supervisor_with_port()
+        first, *_ = self.processes[-2:]
+        (shared,) = first.inherited.keys() & set(first.orders.ports)
+        used: list[FakeSocket] = []
+        for _ in range(MOST_AWAITED_DEATHS + 2):
+            process = self.processes[-1] if used else first
+            used.append(system.find(cast(int, process.inherited[shared])))
+            process.end()
+            self.later(MAX_DELAY_SECONDS)
+        waited = used[: MOST_AWAITED_DEATHS + 1]
+        self.assertEqual(waited, [used[0]] * len(waited))
+        self.assertTrue(used[0].closed)
+        self.assertFalse(used[-1].listens)
+        self.assertEqual([each.listens for each in system.open()].count(True), 1)
+        self.successResultOf(supervisor.stopService())
+        self.assertEqual(system.open(), [])
+
+    def test_clients_may_wait(self) -> None:
+        """If the port cannot be had anew the log says so, and all goes on."""
+        _, system = self.supervisor_with_port()
+        system.is_other_user = True
+        with capturedLogs() as logs:
+            for _ in range(MOST_AWAITED_DEATHS + 1):
+                self.processes[-1].end()
+                self.later(MAX_DELAY_SECONDS)
+        texts = [formatEvent(event) for event in logs]
+        self.assertIn("Clients may wait for worker 2: Permission denied.", texts)
+        self.assertEqual([each.listens for each in system.open()], [True, True])
+
+    def supervisor_with_port(self) -> tuple[Supervisor, System]:
+        """Another one, whose two workers serve a port, and have for long."""
+        system = System()
+        settings = attrs.evolve(self.settings, listen=ListenSettings(("tcp:80",)))
+        supervisor = Supervisor(
+            settings, self.reactor, 2, 8, readable, make_socket=system.socket
+        )
+        supervisor.privilegedStartService()
+        supervisor.startService()
+        self.later(STEADY_SECONDS)
+        return supervisor, system
 
     def test_well_again(self) -> None:
         """One that has served for a while is replaced at once again."""
