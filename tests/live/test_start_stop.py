@@ -189,6 +189,7 @@ class DaemonTests(LiveTestCase):
             ):
                 code = await daemonize(self.directory, settings, arguments)
                 self.assertEqual(code, 1)
+                await self._until_gone()
                 log = self.directory / "log"
                 lines = [
                     line
@@ -196,7 +197,6 @@ class DaemonTests(LiveTestCase):
                     if "nostr-relay: " in line and culprit in line
                 ]
                 self.assertNotEqual(lines, [], log.read_text())
-                await self._until_gone()
                 self.assertFalse((self.directory / "pid").exists())
                 log.unlink()
 

@@ -35,7 +35,7 @@ from nostrtx.workers.supervisor import (
     settings_of_worker,
 )
 from tests.workers.spawning import FakeProcess, SpawningReactor
-from tests.workers.system import System
+from tests.workers.system import FakeSocket, System
 
 
 def readable(waiting: list[Any], *_: object) -> tuple[list[Any], list[Any], list[Any]]:
@@ -245,7 +245,7 @@ class ReplaceTests(SupervisorTestCase):
         supervisor, system = self.supervisor_with_port()
         first, *_ = self.processes[-2:]
         (shared,) = first.inherited.keys() & set(first.orders.ports)
-        used = []
+        used: list[FakeSocket] = []
         for _ in range(MOST_AWAITED_DEATHS + 2):
             process = self.processes[-1] if used else first
             used.append(system.find(cast(int, process.inherited[shared])))
