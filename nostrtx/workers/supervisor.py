@@ -109,11 +109,7 @@ class Supervisor(Service):
         workers: How many.
         cores: How many the machine has.
         wait: Waits until one of some descriptors can be read, as ``select`` does.
-<<<<<<< HEAD
-        make_socket: Makes sockets as :func:`socket.socket` does.
-=======
         make_socket: Makes sockets, as ``socket.socket`` does.
->>>>>>> mend-workers
     """
 
     _log = Logger()
