@@ -49,7 +49,11 @@ class OpenStoreTests(SynchronousTestCase):
 
     def test_postgres(self) -> None:
         """A URL of PostgreSQL is the shared store, not yet connected to."""
-        for url in ("postgresql://u:secret@h/d", "postgres:///d?host=/tmp"):
+        for url in (
+            "postgresql://u:secret@h/d",
+            "postgres:///d?host=/tmp",
+            "postgres:///d?host=@socket",
+        ):
             self.assertTrue(is_shared(url))
             store = _open(url)
             self.assertIsInstance(store, PostgresEventStore)
