@@ -407,6 +407,15 @@ class IEventStore(Interface):
             StoreError: The store failed.
         """
 
+    def heard_of(seq: int) -> None:
+        """
+        Take note that the log ends at ``seq``, as others say, or at least there.
+
+        What a store elsewhere answers from now on must hold all events up to there,
+        for they may have been delivered by then. A smaller ``seq`` than before says
+        that the log was put back.
+        """
+
     def log_after(seq: int, most: int) -> Deferred[LogPart] | LogPart:
         """
         The arrival log after ``seq``: the next ``most`` events, each after its own.

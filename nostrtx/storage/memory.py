@@ -183,6 +183,9 @@ class MemoryEventStore:
         """The ``seq`` of the event stored last."""
         return self._last_seq
 
+    def heard_of(self, seq: int) -> None:
+        """There is nothing that it would not know."""
+
     def log_after(self, seq: int, most: int) -> LogPart:
         """A part of the arrival log."""
         if seq >= self._last_seq:

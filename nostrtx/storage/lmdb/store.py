@@ -211,6 +211,9 @@ class LMDBEventStore:
         except lmdb.Error as error:
             raise self._unreadable() from error
 
+    def heard_of(self, seq: int) -> None:
+        """Every answer holds all that was stored by then."""
+
     def log_after(self, seq: int, most: int) -> LogPart:
         """A part of the arrival log."""
         # What is stored between the two readings may be in the part as well.

@@ -232,6 +232,10 @@ class PostgresEventStore:
         """The ``seq`` of the event stored last, as far as this process knows."""
         return self._last_heard
 
+    def heard_of(self, seq: int) -> None:
+        """Ask a replica only where it is as far as that."""
+        self._last_heard = seq
+
     def log_after(self, seq: int, most: int) -> Deferred[LogPart]:
         """A part of the arrival log."""
         self._check_open()
