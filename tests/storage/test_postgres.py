@@ -15,8 +15,9 @@ from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import empty_database, give_back, postgres_store
 from tests.storage.ban_tests import pubkey_ban
 from tests.storage.events import BOB, NOW, make_event
-from tests.storage.store_case import obeys
+from tests.storage.store_case import DUPLICATE, obeys
 from tests.storage.store_tests import EventStoreTests
+from tests.storage.vanish_tests import to_vanish
 from tests.storage.waiting_reactor import WaitingReactor
 
 _T = TypeVar("_T")
@@ -66,6 +67,18 @@ class PostgresEventStoreTests(EventStoreTests, SynchronousTestCase):
         self.ban(pubkey_ban(BOB))
         self.assertEqual([one.number for one in self.changes(0, 2)], [1, 3])
         self.assertEqual([one.ban for one in self.changes(1)], [pubkey_ban(BOB)])
+
+    def test_vanishing_again(self) -> None:
+        """Nothing goes with a request that was stored before this relay was meant."""
+        store = postgres_store(self.url, self.reactor, lambda _: False)
+        store.open()
+        self.addCleanup(self._close, store)
+        wish = to_vanish()
+        self.result_of(store.save_events([wish]))
+        notes = [make_event(created_at=NOW - n, content=f"{n}") for n in range(2100)]
+        self.save(*notes)
+        self.assertEqual(self.save(wish), [DUPLICATE])
+        self.assert_holds(wish, *notes)
 
     def test_floor(self) -> None:
         """The floor is the last ``seq`` in the snapshot, known with the first page."""

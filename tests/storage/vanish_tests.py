@@ -6,6 +6,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, make_event
 from tests.storage.store_case import (
+    DELETED,
     DUPLICATE,
     RELAY_URL,
     STORED,
@@ -184,3 +185,13 @@ class VanishTests(StoreCase):
         self.save(*notes[4500:], wish, notes[0])
         self.assert_holds(bobs, wish)
         self.assertEqual(set(self.save(*notes[:100], *wraps)), {VANISHED})
+
+    def test_refused(self) -> None:
+        """Nothing goes with a request that is itself kept out, be it ever so much."""
+        notes = [make_event(created_at=NOW - n, content=f"{n}") for n in range(2100)]
+        wish = to_vanish()
+        self.save(*notes)
+        self.result_of(self.store.remove_events([wish.id]))
+        self.assertEqual(self.save(wish), [DELETED])
+        self.assert_holds(*notes)
+        self.assertEqual(self.save(make_event(content="late")), [STORED])

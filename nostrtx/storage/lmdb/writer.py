@@ -199,7 +199,12 @@ class EventWriter:
 
         Returns:
             Whether it was; then ``most`` are gone now, and nothing comes back.
+            False as well if the request itself would be refused.
         """
+        if self._has_id(request.id):
+            return False
+        if self._has_marks and self._is_deleted(request, b""):
+            return False
         if len(vanishing(self._db, self._txn, request, most + 1)) <= most:
             return False
         self.vanish(request, most)

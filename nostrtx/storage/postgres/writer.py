@@ -18,7 +18,7 @@ from uuid import uuid4
 import psycopg
 from twisted.logger import Logger
 
-from nostrtx.interfaces import SaveResult, StoreError
+from nostrtx.interfaces import SaveOutcome, SaveResult, StoreError
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import NOBODY
 from nostrtx.nostr.event import Event
@@ -149,11 +149,19 @@ class EventWriter:
         self, session: Session, request: Event
     ) -> tuple[Sequence[Ask], bool]:
         """Begin to remove what goes with a request, if it is very much."""
-        rows = session.ask(
+        ids = byteas([request.id])
+        *_, counter, held, deleters, rows = session.ask(
             *begin_writing(_LOCK_SECONDS),
+            (_HELD, {"ids": ids, "addresses": uuids([])}),
+            (_MARKS[0], {"ids": ids}),
             (_VANISHING, _vanishing(request, _VANISH + 1)),
-        )[-1]
-        if len(rows) <= _VANISH:
+        )
+        # Nothing goes with a request that will be refused.
+        alone = Batch(
+            counter[0][0], map(_held, held), Marks(set(deleters)), lambda _: False
+        )
+        is_saved = alone.save(request).outcome is SaveOutcome.STORED
+        if not is_saved or len(rows) <= _VANISH:
             return (), False
         marks = Marks(vanished={request.pubkey: request.created_at})
         return (*marking(marks), *removing([row[0] for row in rows])), True
