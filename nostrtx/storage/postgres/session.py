@@ -207,8 +207,18 @@ def begin_writing(seconds: float) -> tuple[Ask, ...]:
         "lock_timeout": str(round(seconds * 1000)),
         "statement_timeout": str(round(3000 * seconds)),
         "idle_in_transaction_session_timeout": str(_IDLE_SECONDS * 1000),
+        # Whoever is gone without a word must not keep the lock.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": str(_IDLE_SECONDS * 1000),
     }
     names = [f"set_config('{name}', '{v}', true)" for name, v in settings.items()]
+    # What an older server does not know.
+    names.append(
+        "CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN"
+        f" set_config('transaction_timeout', '{round(5000 * seconds)}', true) END"
+    )
     # Whoever reads a larger number must find all that has a smaller one.
     lock = "SELECT last_seq FROM nostrtx.counters FOR UPDATE"
     return (

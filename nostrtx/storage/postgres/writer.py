@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import psycopg
+from psycopg import errors
 from twisted.logger import Logger
 
 from nostrtx.interfaces import SaveOutcome, SaveResult, StoreError
@@ -50,8 +51,23 @@ _SWEEP: Final = 1000
 #: stands still may hold them up.
 _LOCK_SECONDS: Final = 12.0
 
+#: Who has the lock and stood still for this part of that time is cut off.
+_STILL: Final = 0.8
+
 #: How often to try again what was lost with its connection.
 _TRIES: Final = 3
+
+# Who has the lock and has sent or taken nothing for so long: its process stands still,
+# or is gone without a word. Its server waits for the rest of what it asks, and that no
+# time limit of the server's ends.
+_END_STUCK: Final = (
+    "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a"
+    " WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()"
+    " AND a.wait_event_type = 'Client' AND a.query_start < now()"
+    " - make_interval(secs => %(ms)s / 1000.0) AND EXISTS (SELECT FROM pg_locks l"
+    " WHERE l.pid = a.pid AND l.relation = 'nostrtx.counters'::regclass"
+    " AND l.mode = 'RowShareLock' AND l.granted)"
+)
 
 _COMMIT: Final[Ask] = ("COMMIT", {})
 _ROLLBACK: Final[Ask] = ("ROLLBACK", {})
@@ -93,12 +109,19 @@ class EventWriter:
     Args:
         link: The way to the server.
         obeys: Says which requests to vanish are for this relay.
+        lock_seconds: How long to wait for others that write.
     """
 
     _log = Logger()
 
-    def __init__(self, link: Link, obeys: Callable[[Event], bool]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        obeys: Callable[[Event], bool],
+        lock_seconds: float = _LOCK_SECONDS,
+    ) -> None:
         self._link = link
+        self._lock_seconds = lock_seconds
         self._obeys = obeys
         self._name = uuid4().bytes
         self._batch = 0
@@ -132,7 +155,7 @@ class EventWriter:
         self, session: Session, events: Sequence[Event], asks: Sequence[Ask]
     ) -> tuple[Sequence[Ask], tuple[list[SaveResult], int]]:
         *_, counter, held, ids, addresses, vanished = session.ask(
-            *begin_writing(_LOCK_SECONDS), *asks[:4]
+            *begin_writing(self._lock_seconds), *asks[:4]
         )
         taken = session.ask(*asks[4:]) if asks[4:] else []
         there = {row[0]: _held(row) for rows in (held, *taken) for row in rows}
@@ -151,7 +174,7 @@ class EventWriter:
         """Begin to remove what goes with a request, if it is very much."""
         ids = byteas([request.id])
         *_, counter, held, deleters, rows = session.ask(
-            *begin_writing(_LOCK_SECONDS),
+            *begin_writing(self._lock_seconds),
             (_HELD, {"ids": ids, "addresses": uuids([])}),
             (_MARKS[0], {"ids": ids}),
             (_VANISHING, _vanishing(request, _VANISH + 1)),
@@ -171,7 +194,7 @@ class EventWriter:
 
         def work(session: Session) -> tuple[Sequence[Ask], int]:
             rows = session.ask(
-                *begin_writing(_LOCK_SECONDS),
+                *begin_writing(self._lock_seconds),
                 (
                     "SELECT seq FROM nostrtx.events WHERE id = ANY(%(ids)s)",
                     {"ids": byteas(ids)},
@@ -196,19 +219,19 @@ class EventWriter:
             [rows] = session.ask(expired)
             if not rows:
                 return (), 0
-            rows = session.ask(*begin_writing(_LOCK_SECONDS), expired)[-1]
+            rows = session.ask(*begin_writing(self._lock_seconds), expired)[-1]
             return removing([seq for (seq,) in rows]), len(rows)
 
         return self._transact(work)
 
     def put_bans(self, bans: Sequence[Ban]) -> None:
         """Put bans in force; a banned event goes, and does not come back."""
-        begin = begin_writing(_LOCK_SECONDS)
+        begin = begin_writing(self._lock_seconds)
         self._transact(lambda session: put_bans(session, begin, bans))
 
     def lift_bans(self, named: Sequence[tuple[BanKind, str]]) -> int:
         """Lift bans; how many there were."""
-        begin = begin_writing(_LOCK_SECONDS)
+        begin = begin_writing(self._lock_seconds)
         return self._transact(lambda session: lift_bans(session, begin, named))
 
     def _transact(self, work: Callable[[Session], tuple[Sequence[Ask], _T]]) -> _T:
@@ -229,6 +252,9 @@ class EventWriter:
                     committing = True
                     session.ask(*asks, self._signature(), _COMMIT)
                     return result
+            except errors.LockNotAvailable:
+                if not self._end_stuck(session):
+                    raise
             except psycopg.Error as error:
                 if not session.is_broken:
                     raise
@@ -237,6 +263,18 @@ class EventWriter:
                 if committing and self._is_committed():
                     return result
         raise StoreError(UNREACHABLE)
+
+    def _end_stuck(self, session: Session) -> bool:
+        """End whoever has the lock and stands still; whether there was anybody."""
+        try:
+            still = round(1000 * _STILL * self._lock_seconds)
+            [rows] = session.ask((_END_STUCK, {"ms": still}))
+        except psycopg.Error as error:
+            self._log.error("Cannot end who keeps the lock: {e}", e=error)
+            return False
+        if rows:
+            self._log.warn("Another node stood still with the lock and was cut off.")
+        return bool(rows)
 
     def _signature(self) -> Ask:
         """Note in the transaction which one of this process it is."""
@@ -260,7 +298,7 @@ class EventWriter:
                 with session.transaction():
                     # Once the lock is had, what held it is over, this way or that.
                     *_, rows, _ = session.ask(
-                        *begin_writing(_LOCK_SECONDS),
+                        *begin_writing(self._lock_seconds),
                         (
                             "SELECT batch FROM nostrtx.writers"
                             " WHERE writer = %(writer)s",
