@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psycopg
 from twisted.logger import Logger
@@ -20,6 +20,12 @@ from nostrtx.storage.postgres.session import UNREACHABLE, Session, one_line
 #: and at most.
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 2.0
+
+
+class User(Protocol):
+    """Who uses a connection; ``is_over`` once nobody waits for the result."""
+
+    is_over: bool
 
 
 class Link:
@@ -50,7 +56,7 @@ class Link:
         self._away_since: float | None = None
         self._delay = _FIRST_DELAY
         self._next_try = 0.0
-        self._user: object | None = None
+        self._user: User | None = None
         self._cancelling = Lock()
 
     def session(self) -> Session:
@@ -100,7 +106,7 @@ class Link:
         if session is not None:
             session.close()
 
-    def begin(self, user: object) -> None:
+    def begin(self, user: User) -> None:
         """Note who uses the connection now."""
         with self._cancelling:
             self._user = user
@@ -109,6 +115,12 @@ class Link:
         """Nobody uses it any more, and nobody's cancelling is under way."""
         with self._cancelling:
             self._user = None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits any more for what the connection is used for."""
+        user = self._user
+        return user is not None and user.is_over
 
     def cancel(self, user: object) -> None:
         """Have the server give up what it does for ``user``; from any thread."""

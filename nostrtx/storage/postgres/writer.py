@@ -238,9 +238,11 @@ class EventWriter:
         """
         Do ``work``, which begins a transaction and says what to change, and commit.
 
-        If the connection breaks it is done again, unless it turns out to be done.
+        If the connection breaks it is done again, unless it turns out to be done, or
+        nobody waits for it any more: who was told of an error must not be deceived.
         """
         for _ in range(_TRIES):
+            self._check_wanted()
             session = self._link.session()
             committing = False
             try:
@@ -248,6 +250,7 @@ class EventWriter:
                     asks, result = work(session)
                     if not asks:
                         return result
+                    self._check_wanted()
                     self._batch += 1
                     committing = True
                     session.ask(*asks, self._signature(), _COMMIT)
@@ -263,6 +266,10 @@ class EventWriter:
                 if committing and self._is_committed():
                     return result
         raise StoreError(UNREACHABLE)
+
+    def _check_wanted(self) -> None:
+        if self._link.is_given_up:
+            raise StoreError(UNREACHABLE)
 
     def _end_stuck(self, session: Session) -> bool:
         """End whoever has the lock and stands still; whether there was anybody."""
@@ -293,6 +300,7 @@ class EventWriter:
             StoreError: That cannot be found out.
         """
         for _ in range(_TRIES):
+            self._check_wanted()
             session = self._link.session()
             try:
                 with session.transaction():
@@ -307,6 +315,9 @@ class EventWriter:
                         _ROLLBACK,
                     )
                 return bool(rows) and rows[0][0] == self._batch
+            except errors.LockNotAvailable:
+                # It may be the last transaction itself that still has the lock.
+                self._end_stuck(session)
             except psycopg.Error as error:
                 if not session.is_broken:
                     raise
