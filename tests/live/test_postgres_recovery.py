@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.interfaces import Count, Page, SaveOutcome, StoreError, StoreUnusable
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.postgres.migrations import migrations, prepare_store
+from nostrtx.storage.postgres.session import connection_parameters
 from tests.live.cutting_proxy import CuttingProxy
 from tests.live.postgres_server import PostgresServer, free_port, shared_server
 from tests.live.postgres_stores import Node, empty_database, give_back, postgres_store
@@ -332,6 +334,38 @@ class StartTests(SynchronousTestCase):
         self.assertEqual(len({str(node.store.facts()) for node in nodes}), 1)
         for node in nodes:
             node.close()
+
+    def test_tables_in_use(self) -> None:
+        """New tables wait for a backup, and let the other nodes get on meanwhile."""
+        name = empty_database()
+        self.addCleanup(give_back, name)
+        url = shared_server().url(name)
+        node = Node(url)
+        self.addCleanup(node.close)
+        newest, _ = migrations()[-1]
+        shared_server().execute(
+            "ALTER TABLE nostrtx.counters DROP COLUMN last_ban;"
+            " DROP TABLE nostrtx.bans;"
+            " DELETE FROM nostrtx.migrations WHERE version >= 2",
+            name,
+        )
+        backup = psycopg.connect(url)
+        self.addCleanup(backup.close)
+        backup.execute(b"LOCK TABLE nostrtx.counters IN ACCESS SHARE MODE")
+        pauses: list[float] = []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            node.save(make_event(content=f"{len(pauses)}"))
+            if len(pauses) == 2:
+                backup.close()
+
+        prepared = prepare_store(connection_parameters(url), pause)
+        self.assertEqual((prepared.version, prepared.last_seq), (newest, 2))
+        backup = psycopg.connect(url)
+        self.addCleanup(backup.close)
+        backup.execute(b"LOCK TABLE nostrtx.counters IN ACCESS SHARE MODE")
+        self.assertEqual(prepare_store(connection_parameters(url)), prepared)
 
     def test_reopened(self) -> None:
         """Events, deletions and ``seq`` are there when a store is opened again."""

@@ -4,17 +4,22 @@ The tables of the shared store: made when they are missing, brought up to date.
 
 What changes them stands in ``schema/``, numbered, and is never undone. One process
 at a time does it, and the others wait for it.
+
+Who waits to change a table makes all others wait behind it, and a backup reads tables
+for hours. So it is waited for one second only, again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
+from time import sleep
 from typing import Any, Final
 from uuid import UUID
 
 import attrs
 import psycopg
+from psycopg import errors
 
 from nostrtx.interfaces import StoreUnusable
 from nostrtx.storage.postgres.session import one_line
@@ -24,6 +29,11 @@ _OLDEST: Final = 14
 
 #: Names the lock under which tables are changed.
 _LOCK: Final = int.from_bytes(b"nostrtx0", "big")
+
+#: How often to try to change tables that somebody uses, and how long to let others use
+#: them meanwhile, in seconds.
+_TRIES: Final = 10
+_PAUSE_SECONDS: Final = 2.0
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS nostrtx.migrations (
@@ -49,6 +59,10 @@ class Prepared:
     last_seq: int
 
 
+class _TablesInUse(Exception):
+    """Somebody uses a table that is to be changed."""
+
+
 def migrations() -> list[tuple[int, str]]:
     """All changes there are, by number."""
     found = [
@@ -59,21 +73,33 @@ def migrations() -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def prepare_store(parameters: Mapping[str, Any]) -> Prepared:
+def prepare_store(
+    parameters: Mapping[str, Any], pause: Callable[[float], object] = sleep
+) -> Prepared:
     """
     Bring the tables up to date.
 
     Args:
         parameters: How to connect.
+        pause: Lets some seconds pass.
 
     Raises:
         StoreUnusable: There is no server, or it cannot hold the store.
     """
-    try:
-        with psycopg.connect(**parameters) as connection:
-            return _prepare(connection)
-    except psycopg.Error as error:
-        raise StoreUnusable(f"cannot open the store: {one_line(error)}") from None
+    for attempt in range(_TRIES):
+        if attempt:
+            pause(_PAUSE_SECONDS)
+        try:
+            with psycopg.connect(**parameters) as connection:
+                return _prepare(connection)
+        except _TablesInUse:
+            continue
+        except psycopg.Error as error:
+            raise StoreUnusable(f"cannot open the store: {one_line(error)}") from None
+    raise StoreUnusable(
+        "cannot bring the store's tables up to date while somebody uses them, as a"
+        " backup does: start again when that is over"
+    )
 
 
 def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
@@ -108,9 +134,14 @@ def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
     if not there:
         connection.execute(b"CREATE SCHEMA IF NOT EXISTS nostrtx")
         connection.execute(_TABLE.encode())
+    if current < newest:
+        connection.execute(b"SET LOCAL lock_timeout = '1s'")
     for version, statements in known:
         if version > current:
-            connection.execute(statements.encode())
+            try:
+                connection.execute(statements.encode())
+            except errors.LockNotAvailable:
+                raise _TablesInUse from None
             connection.execute(
                 b"INSERT INTO nostrtx.migrations (version) VALUES (%s)", (version,)
             )
