@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.postgres.conditions import conditions_for
 from nostrtx.storage.postgres.exchange import Ask, Rows
 from nostrtx.storage.postgres.newest import Cut, find_newest
 from nostrtx.storage.postgres.session import (
@@ -21,6 +22,7 @@ from nostrtx.storage.postgres.session import (
     connection_parameters,
 )
 from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.query_plan import Way
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import Node, empty_database, give_back
 from tests.storage.events import NOW, event_id, make_event
@@ -122,6 +124,20 @@ class ReadingTests(SynchronousTestCase):
         """Of two conditions, the rarer one leads."""
         asked = Filter(authors=_AUTHORS[:1], tags=(("t", ("49",)),), limit=10)
         self.find(asked, 20, 4)
+
+    def test_rarest_of_many(self) -> None:
+        """Of two conditions that many events meet, it is counted which is rarer."""
+        everything = tuple(f"{n}" for n in range(50))
+        busy = Filter(
+            kinds=(1, 6), authors=_AUTHORS[:1], tags=(("t", everything),), limit=10
+        )
+        authors, tags = _AUTHORS[:91:3], everything[:36]
+        frequent = Filter(authors=authors, tags=(("t", tags),), limit=10)
+        for asked, way in ((busy, Way.AUTHORS), (frequent, Way.TAG)):
+            with self.session.transaction():
+                snapshot = Snapshot(self.session, inf, 0)
+                [conditions] = snapshot.run([conditions_for(asked, NOW)])
+            self.assertIs(conditions.plan.way, way)
 
     def test_hidden(self) -> None:
         """Where nearly all is hidden, more and more is read at once."""
