@@ -137,7 +137,10 @@ def _index(
                     return Way.ADDRESSES, at
     elif len(asked.tags) == 1:
         return Way.TAG, 0
-    choices = [(Way.TAG, at) for at in range(len(asked.tags))]
+    choices = []
     if asked.authors is not None:
-        choices.append((Way.AUTHORS, -1))
-    return min(choices, key=lambda choice: size(*choice))
+        choices.append((Way.AUTHORS, -1, len(asked.authors)))
+    choices += [(Way.TAG, at, len(tag[1])) for at, tag in enumerate(asked.tags)]
+    # Of two that hold as much, the one with fewer lists to merge.
+    way, at, _ = min(choices, key=lambda choice: (size(*choice[:2]), choice[2]))
+    return way, at

@@ -13,13 +13,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.postgres.conditions import conditions_for
 from nostrtx.storage.postgres.exchange import Ask, Rows
 from nostrtx.storage.postgres.newest import Cut, find_newest
-from nostrtx.storage.postgres.session import Session, connection_parameters
+from nostrtx.storage.postgres.session import (
+    Session,
+    TookTooLong,
+    connection_parameters,
+)
 from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.query_plan import Way
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import Node, empty_database, give_back
 from tests.storage.events import NOW, event_id, make_event
+from tests.storage.screens import Screen
 
 _AUTHORS = tuple(event_id(n, b"author") for n in range(300))
 
@@ -117,3 +124,50 @@ class ReadingTests(SynchronousTestCase):
         """Of two conditions, the rarer one leads."""
         asked = Filter(authors=_AUTHORS[:1], tags=(("t", ("49",)),), limit=10)
         self.find(asked, 20, 4)
+
+    def test_rarest_of_many(self) -> None:
+        """Of two conditions that many events meet, it is counted which is rarer."""
+        everything = tuple(f"{n}" for n in range(50))
+        busy = Filter(
+            kinds=(1, 6), authors=_AUTHORS[:1], tags=(("t", everything),), limit=10
+        )
+        authors, tags = _AUTHORS[:91:3], everything[:36]
+        frequent = Filter(authors=authors, tags=(("t", tags),), limit=10)
+        for asked, way in ((busy, Way.AUTHORS), (frequent, Way.TAG)):
+            with self.session.transaction():
+                snapshot = Snapshot(self.session, inf, 0)
+                [conditions] = snapshot.run([conditions_for(asked, NOW)])
+            self.assertIs(conditions.plan.way, way)
+
+    def test_hidden(self) -> None:
+        """Where nearly all is hidden, more and more is read at once."""
+        assert isinstance(self.session, _CountingSession)
+        screen = Screen(frozenset({1}), _AUTHORS[9:10])
+        shown = [e for e in self.events if e.kind == 1 and e.pubkey == _AUTHORS[9]]
+        with self.session.transaction():
+            snapshot = Snapshot(self.session, inf, 0)
+            asked = Filter(kinds=(1,), limit=len(shown))
+            [cut] = snapshot.run([find_newest(asked, NOW, screen)])
+        seqs = [self.events.index(event) + 1 for event in shown]
+        self.assertEqual([seq for _, seq, _ in cut.found], seqs)
+        self.assertLessEqual(self.session.round_trips, 25)
+        self.assertEqual(len(screen.asked), sum(e.kind == 1 for e in self.events))
+
+    def test_deadline(self) -> None:
+        """A query of many quick statements ends when its time is over."""
+        times = iter(range(100))
+        with self.session.transaction():
+            snapshot = Snapshot(self.session, 10, 0, lambda: next(times))
+            asked = Filter(kinds=(1,), limit=10)
+            finding = find_newest(asked, NOW, Screen(frozenset({1})))
+            self.assertRaises(TookTooLong, snapshot.run, [finding])
+        self.assertEqual(next(times), 11)
+
+    def test_time_left(self) -> None:
+        """A statement late in a query gets only the time that is left."""
+        times = iter([100.0, 104.0, 107.0])
+        ask = ("SELECT current_setting('statement_timeout')", {})
+        with self.session.transaction():
+            snapshot = Snapshot(self.session, 10, 0, lambda: next(times))
+            answers = [snapshot.ask(ask) for _ in range(3)]
+        self.assertEqual(answers, [[[("10s",)]], [[("10s",)]], [[("3s",)]]])

@@ -113,6 +113,13 @@ class PlanQueryTests(SynchronousTestCase):
         self.assertEqual(by_tag.check_tags, (0,))
         self.assertTrue(by_tag.check_authors)
 
+    def test_fewest_lists(self) -> None:
+        """Of several indexes that lead to as many events, the one with fewest keys."""
+        tags = (("e", ("x", "y")), ("p", tuple("abcdefgh")))
+        for authors, way in (((_A,), Way.AUTHORS), ((_A, _B, _A), Way.TAG)):
+            plan = self.plan(Filter(authors=authors, tags=tags), authors=9, e=9, p=9)
+            self.assertEqual((plan.way, plan.tag), (way, -1 if len(authors) < 2 else 0))
+
     def test_impossible_kinds(self) -> None:
         """Kinds that no event can have are dropped."""
         self.assertEqual(self.plan(Filter(kinds=(-1, 7, 65536))).kinds, (7,))

@@ -39,8 +39,9 @@ _T = TypeVar("_T")
 #: What asks the server now and then: it yields statements and gets their rows.
 Asking: TypeAlias = Generator[Ask, Rows, _T]
 
-#: Beyond so many, an index holds too many to tell it from another.
-_MANY: Final = 2000
+#: How far it is counted what an index holds: further if all hold as much, and beyond
+#: the last one, too many to tell them from each other.
+_MANY: Final = (2000, 50_000)
 
 #: Up to so many values are compared one by one.
 _FEW: Final = 8
@@ -204,8 +205,12 @@ def conditions_for(
 
     plan = plan_query(asked, note, hidden)
     if choices:
-        rows = yield _sizes(asked, plan, choices)
-        sizes = dict(zip(choices, rows[0], strict=True))
+        sizes: dict[tuple[Way, int], int] = {}
+        for many in _MANY:
+            [counts] = yield _sizes(asked, plan, choices, many)
+            sizes = dict(zip(choices, counts, strict=True))
+            if min(counts) < many:
+                break
         plan = plan_query(asked, lambda way, tag: sizes[way, tag], hidden)
     return Conditions(asked, plan, now)
 
@@ -222,8 +227,10 @@ def hides_everything(screen: IScreen | None) -> bool:
     return screen is not None and screen.hides_all and screen.kinds is None
 
 
-def _sizes(asked: Filter, plan: Plan, choices: Iterable[tuple[Way, int]]) -> Ask:
-    """How much each way leads to, one column each, counted up to many."""
+def _sizes(
+    asked: Filter, plan: Plan, choices: Iterable[tuple[Way, int]], many: int
+) -> Ask:
+    """How much each way leads to, one column each, counted up to ``many``."""
     values: dict[str, Any] = {}
     of_kinds = ""
     if plan.kinds is not None:
@@ -239,7 +246,7 @@ def _sizes(asked: Filter, plan: Plan, choices: Iterable[tuple[Way, int]]) -> Ask
             values[f"v{at}"] = byteas(asked.authors or ())
             where = f"nostrtx.events x WHERE x.pubkey = ANY(%(v{at})s)"
         columns.append(
-            f"(SELECT count(*) FROM (SELECT FROM {where}{of_kinds} LIMIT {_MANY}) s)"
+            f"(SELECT count(*) FROM (SELECT FROM {where}{of_kinds} LIMIT {many}) s)"
         )
     return f"SELECT {', '.join(columns)}", values
 

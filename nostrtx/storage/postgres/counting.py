@@ -8,7 +8,7 @@ The server counts, but for events of which a screen hides some: these are read.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,6 +32,8 @@ from nostrtx.storage.postgres.newest import raws_of
 from nostrtx.storage.postgres.reads import Reads
 from nostrtx.storage.postgres.session import TookTooLong
 from nostrtx.storage.postgres.snapshot import Snapshot
+
+_T = TypeVar("_T")
 
 #: What is counted at least, where there is no time for all.
 _LOWER_BOUND: Final = 5000
@@ -186,11 +188,11 @@ def count_matches(
         [(number, joined)] = yield statement, values
         pubkeys = joined or b""
     if private and screen is not None and most is None:
-        raws = yield from seen_of(private, now, screen)
-        number += len(raws)
-        if with_authors:
-            hexes = "".join(str(raw[RAW_PUBKEY], "ascii") for raw in raws)
-            pubkeys += bytes.fromhex(hexes)
+        seen: list[bytes] = yield from seen_of(
+            private, now, screen, _pubkey if with_authors else _nothing
+        )
+        number += len(seen)
+        pubkeys += b"".join(seen)
     return number, pubkeys
 
 
@@ -247,9 +249,20 @@ def matching(chosen: Sequence[Conditions], columns: str = "x.seq") -> Ask:
 
 
 def seen_of(
-    filters: Sequence[Filter], now: float, screen: IScreen
-) -> Asking[list[bytes]]:
-    """What matches any filter and may be seen; every event is read for it."""
+    filters: Sequence[Filter],
+    now: float,
+    screen: IScreen,
+    keep: Callable[[bytes], _T],
+) -> Asking[list[_T]]:
+    """
+    What matches any filter and may be seen; every event is read for it.
+
+    Args:
+        filters: What is asked for; none of them matches nothing.
+        now: What has expired by then is left out.
+        screen: What it hides is left out.
+        keep: What to keep of each event, by its :attr:`Event.raw`.
+    """
     chosen = []
     for one in filters:
         conditions = yield from conditions_for(one, now)
@@ -259,11 +272,19 @@ def seen_of(
         return []
     rows = yield matching(chosen)
     seqs = [seq for (seq,) in rows]
-    seen: list[bytes] = []
+    seen: list[_T] = []
     for at in range(0, len(seqs), _READ_AT_ONCE):
         rows = yield raws_of(seqs[at : at + _READ_AT_ONCE])
-        seen += [raw for _, raw in rows if screen.may_read(raw)]
+        seen += [keep(raw) for _, raw in rows if screen.may_read(raw)]
     return seen
+
+
+def _pubkey(raw: bytes) -> bytes:
+    return bytes.fromhex(str(raw[RAW_PUBKEY], "ascii"))
+
+
+def _nothing(_: bytes) -> bytes:
+    return b""
 
 
 def _cancelled(failure: Failure) -> None:

@@ -122,15 +122,29 @@ class _Newest:
             if not merge.is_complete:
                 yield from merge.fill(target)
             final = merge.final()
-            self._passed += yield from self._shown(final[self._seen :])
-            self._seen = len(final)
-            self.is_complete = merge.is_complete
+            yield from self._pass(final, wanted)
+            self.is_complete = merge.is_complete and self._seen == len(final)
             if self.is_complete or wanted is None or len(self._passed) >= wanted:
                 break
             if second and final and final[-1][0][SECOND] != second:
                 break
-            target = self._seen + 2 * (wanted - len(self._passed))
+            # If little is shown, more and more at once: each time all is ordered.
+            missing = wanted - len(self._passed)
+            target = self._seen + max(2 * missing, self._seen)
         return (yield from in_order(self._passed))
+
+    def _pass(self, final: Sequence[Found], wanted: int | None) -> Asking[None]:
+        """Let pass what the screen shows, until there is as much as is wanted."""
+        while self._seen < len(final):
+            end = len(final)
+            if self._screen is not None and wanted is not None:
+                missing = wanted - len(self._passed)
+                if missing <= 0:
+                    break
+                end = self._seen + max(missing, _READ_AT_ONCE)
+            block = final[self._seen : end]
+            self._passed += yield from self._shown(block)
+            self._seen += len(block)
 
     def _shown(self, found: Sequence[Found]) -> Asking[list[Found]]:
         """Those that the screen shows."""

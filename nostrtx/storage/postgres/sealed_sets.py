@@ -105,10 +105,13 @@ def _all(
         if most is not None and len(records) > most * _RECORD_BYTES:
             return records
     if private and screen is not None:
-        raws = yield from seen_of(private, now, screen)
-        for event in map(stored_event, raws):
-            records += event.created_at.to_bytes(5, "big") + event.id
+        records += b"".join((yield from seen_of(private, now, screen, _record)))
     return records
+
+
+def _record(raw: bytes) -> bytes:
+    event = stored_event(raw)
+    return event.created_at.to_bytes(5, "big") + event.id
 
 
 def _looked_up(seqs: Sequence[int]) -> Asking[bytes]:

@@ -183,10 +183,15 @@ def begin_reading(seconds: float) -> tuple[Ask, Ask]:
     Args:
         seconds: How long one statement may take; infinite for any time.
     """
-    milliseconds = str(max(1, round(seconds * 1000))) if isfinite(seconds) else "0"
-    settings = {**_PLANNING, "statement_timeout": milliseconds}
+    settings = {**_PLANNING, "statement_timeout": _milliseconds(seconds)}
     values = {f"v{at}": value for at, value in enumerate(settings.values())}
     return (_READING, {}), (_settings_statement(tuple(settings)), values)
+
+
+def time_left(seconds: float) -> Ask:
+    """Have each further statement of this transaction take no longer than that."""
+    values = {"left": _milliseconds(seconds)}
+    return "SELECT set_config('statement_timeout', %(left)s, true)", values
 
 
 def last_seq_in(rows: Rows) -> int:
@@ -234,6 +239,10 @@ _DURABLE: Final = (
     " IN ('off', 'local') THEN 'on' ELSE current_setting('synchronous_commit') END,"
     " true)"
 )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000))) if isfinite(seconds) else "0"
 
 
 def _settings_statement(names: Sequence[str]) -> str:

@@ -5,13 +5,20 @@ One consistent view of the shared store, for reading.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import sleep
+from collections.abc import Callable, Sequence
+from math import isfinite
+from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 from nostrtx.storage.postgres.conditions import Asking
 from nostrtx.storage.postgres.exchange import Ask, Rows
-from nostrtx.storage.postgres.session import Session, begin_reading, last_seq_in
+from nostrtx.storage.postgres.session import (
+    Session,
+    TookTooLong,
+    begin_reading,
+    last_seq_in,
+    time_left,
+)
 
 _T = TypeVar("_T")
 
@@ -32,16 +39,26 @@ class Snapshot:
 
     Args:
         session: The connection.
-        seconds: How long a statement may take.
+        seconds: How long everything may take; infinite for any time.
         least: The ``seq`` that must be in it at least.
+        clock: Tells the time.
 
     Attributes:
         floor: The ``seq`` of the last event in it.
     """
 
-    def __init__(self, session: Session, seconds: float, least: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        seconds: float,
+        least: int,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._session = session
         self._begin = begin_reading(seconds)
+        self._seconds = seconds
+        self._clock = clock
+        self._deadline = clock() + seconds
         self._least = least
         self._is_begun = False
         self.floor = 0
@@ -52,10 +69,17 @@ class Snapshot:
 
         Raises:
             psycopg.Error: One failed.
+            TookTooLong: There is no time left.
             Lagging: What must be in the view is not.
         """
         if self._is_begun:
-            return self._session.ask(*asks)
+            left = self._deadline - self._clock()
+            if left <= 0:
+                raise TookTooLong
+            if left > self._seconds / 2 or not isfinite(left):
+                return self._session.ask(*asks)
+            # Of the time that each statement was given, some has gone.
+            return self._session.ask(time_left(left), *asks)[1:]
         for wait in (*_WAITS, None):
             _, floor, *rows = self._session.ask(*self._begin, *asks)
             self.floor = last_seq_in(floor)
