@@ -435,10 +435,15 @@ class LogSettings:
 
     Attributes:
         connections: Whether every connection that ends gets a line: how long it
-            lasted, what went in and out, why it ended. Never the address.
+            lasted, what went in and out, why it ended.
+        addresses: How that line names the client's address: ``none``, ``plain``, or
+            ``hashed`` with a key that is forgotten every day.
     """
 
     connections: bool = False
+    addresses: str = attrs.field(
+        default="none", validator=one_of("none", "hashed", "plain")
+    )
 
 
 @attrs.frozen

@@ -187,6 +187,7 @@ class Edge:
             ScheduledTurns(self.clock),
             self.clock,
             nobody_else(self.clock),
+            token_bytes,
         )
         self.websockets.startFactory()
 

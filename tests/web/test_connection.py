@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.config import LimitSettings, Settings, TimingSettings
+from nostrtx.config import LimitSettings, LogSettings, Settings, TimingSettings
 from nostrtx.interfaces import IClient, IClientSession, IRelay
 from nostrtx.web.connection import (
     FULL_BYTES,
@@ -379,7 +379,7 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(self.edge.websockets.connection_count, 0)
 
     def test_logged(self) -> None:
-        """A line tells of a connection's life if that is set, never its address."""
+        """A line tells of a connection's life if that is set, without its address."""
         self.assertFalse(self.edge.websockets.logs_connections)
         self.edge.websockets.logs_connections = True
         self.connection.dataReceived(client_frame(b"[1]"))
@@ -394,6 +394,21 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual((event["messages_in"], event["messages_out"]), (1, 1))
         self.assertEqual(event["bytes_out"], 5)
         self.assertNotIn(PEER.host, str(event))
+
+    def test_logged_address(self) -> None:
+        """The line names the address, or the same hash each time, if that is set."""
+
+        def line(how: str) -> str:
+            edge = Edge(Settings(log=LogSettings(connections=True, addresses=how)))
+            connection, _, _ = edge.open()
+            with capturedLogs() as events:
+                lose(connection)
+            [event] = [each for each in events if each.get("messages_in") is not None]
+            return formatEvent(event)
+
+        self.assertRegex(line("none"), r"^Connection 1 ended after 0\.0 s: 0 messages ")
+        self.assertRegex(line("plain"), r"^Connection 1 from 203\.0\.113\.7 ended ")
+        self.assertRegex(line("hashed"), r"^Connection 1 from [0-9a-f]{16} ended ")
 
     def test_never_opened(self) -> None:
         """A connection whose handshake failed has no session to end."""
