@@ -26,6 +26,7 @@ from nostrtx.config_checks import (
     node_name,
     not_empty,
     one_of,
+    origins,
     positive,
     sentinels,
     urls,
@@ -238,9 +239,12 @@ class WebSocketSettings:
     Attributes:
         compression: Whether a client that offers permessage-deflate may send
             compressed messages, and gets live events compressed.
+        allowed_origins: Where web pages that connect may come from; none for
+            anywhere. Who is no web page has no origin, and may connect.
     """
 
     compression: bool = True
+    allowed_origins: tuple[str, ...] = attrs.field(default=(), validator=origins)
 
 
 @attrs.frozen

@@ -22,6 +22,10 @@ _NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 _NODE: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _CHANNEL: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_ORIGIN: Final = re.compile(
+    r"null|[a-z][a-z0-9+.-]*://(?:[^\s/?#@:\[\]*]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?",
+    re.IGNORECASE,
+)
 _BECH32: Final = re.compile(r"(?:nostr:)?n[a-z]+1", re.IGNORECASE)
 
 
@@ -70,6 +74,16 @@ def urls(_: object, __: object, value: tuple[str, ...]) -> None:
     """Check that each text is a relay's URL."""
     for url in value:
         parse_relay_url(url)
+
+
+def origins(_: object, __: object, value: tuple[str, ...]) -> None:
+    """Check that each text is where a web page may come from."""
+    for origin in value:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(
+                'must hold origins such as "https://example.com", without a path,'
+                f" not {shown(origin)}"
+            )
 
 
 def node_name(_: object, __: object, value: str) -> None:

@@ -241,6 +241,32 @@ class ParseSettingsTests(SynchronousTestCase):
         self.assertIsNone(shared.membership_file)
         self.assertFalse(Settings().signs)
 
+    def test_origins(self) -> None:
+        """An origin has a scheme and a host, perhaps a port, and never a path."""
+        for text in (
+            "https://client.example",
+            "http://localhost:3000",
+            "https://[::1]:8443",
+            "moz-extension://0a1b-2c",
+            "null",
+        ):
+            settings = parse_settings(f"websocket.allowed_origins = ['{text}']")
+            self.assertEqual(settings.websocket.allowed_origins, (text,))
+        for text in (
+            "client.example",
+            "https://client.example/",
+            "https://client.example/app",
+            "https://*.example",
+            "https://user@client.example",
+            "*",
+            "",
+        ):
+            self.assert_faults(
+                f"websocket.allowed_origins = ['{text}']",
+                "websocket.allowed_origins: must hold origins such as"
+                f' "https://example.com", without a path, not "{text}"',
+            )
+
     def test_shared_store(self) -> None:
         """Nodes share a store in PostgreSQL, and no other."""
         for url, is_shared in (

@@ -107,7 +107,7 @@ class RelayWebSocketProtocol(RestingProtocol):
         """Accept the connection, or refuse it with an HTTP status."""
         if path_of(self.http_request_uri) != "/":
             raise ConnectionDeny(404, "there is no relay at this path")
-        refusal = self.factory.refusal(self.address)
+        refusal = self.factory.refusal(self.address, request.origin or "")
         if refusal is not None:
             raise ConnectionDeny(*refusal)
 

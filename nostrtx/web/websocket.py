@@ -21,6 +21,7 @@ from nostrtx.web.answers import SERVER
 from nostrtx.web.client_address import ConnectionLimits, peer_address
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.logged_addresses import LoggedAddresses
+from nostrtx.web.origins import AllowedOrigins
 from nostrtx.web.shared_frames import FramesByWindow
 from nostrtx.web.sweep import ConnectionSweep
 
@@ -85,6 +86,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         self.logs_connections = settings.log.connections
         self.numbers = count(1)
         self._addresses = LoggedAddresses(settings.log.addresses, clock, random_bytes)
+        self._origins = AllowedOrigins(settings.websocket.allowed_origins)
         self.sweep = ConnectionSweep(clock, settings.timing.ping_seconds)
         self._turns = turns
         self._limits = ConnectionLimits(limits, others, clock)
@@ -142,11 +144,21 @@ class RelayWebSocketFactory(WebSocketServerFactory):
 
     # -- what connections call
 
-    def refusal(self, address: str) -> tuple[int, str] | None:
-        """HTTP status and reason if ``address`` may not connect now, else None."""
+    def refusal(self, address: str, origin: str = "") -> tuple[int, str] | None:
+        """
+        HTTP status and reason if a client may not connect now, else None.
+
+        Args:
+            address: Its address.
+            origin: Where the web page is from that it is; empty if it is none.
+        """
         if self._shutting_down:
             return 503, "the relay is shutting down"
-        return self.relay.refusal(address) or self._limits.refusal(address)
+        return (
+            self._origins.refusal(origin)
+            or self.relay.refusal(address)
+            or self._limits.refusal(address)
+        )
 
     def from_where(self, address: str) -> str:
         """What a line of the log says of a client's address; it begins with a blank."""

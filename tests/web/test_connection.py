@@ -9,7 +9,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.config import LimitSettings, LogSettings, Settings, TimingSettings
+from nostrtx.config import (
+    LimitSettings,
+    LogSettings,
+    Settings,
+    TimingSettings,
+    WebSocketSettings,
+)
 from nostrtx.interfaces import IClient, IClientSession, IRelay
 from nostrtx.web.connection import (
     FULL_BYTES,
@@ -27,6 +33,11 @@ from tests.web.fakes import (
     FakeSession,
     client_frame,
 )
+
+
+def from_page(origin: bytes) -> bytes:
+    """A handshake of a browser for a page from ``origin``."""
+    return HANDSHAKE.replace(b"Host:", b"Origin: %s\r\nHost:" % origin)
 
 
 def server_frames(*texts: bytes) -> bytes:
@@ -484,6 +495,22 @@ class RefusalTests(SynchronousTestCase):
                 HANDSHAKE.replace(b"GET / ", b"GET %s " % path)
             )
             self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "), path)
+
+    def test_origins(self) -> None:
+        """A page may connect only from where it is allowed; what is no page may."""
+        settings = Settings(
+            websocket=WebSocketSettings(allowed_origins=("https://client.example",))
+        )
+        answer = self.refused(from_page(b"https://evil.example"), settings)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 403 Forbidden\r\n"))
+        for origin in (b"null", b"https://client.example:8443", b""):
+            answer = self.refused(from_page(origin), settings)
+            self.assertNotIn(b" 101 ", answer.partition(b"\r\n")[0], origin)
+        twice = from_page(b"https://client.example\r\nOrigin: https://evil.example")
+        self.assertNotIn(b" 101 ", self.refused(twice, settings).partition(b"\r\n")[0])
+        for request in (from_page(b"https://client.example"), HANDSHAKE):
+            _, transport = Edge(settings).connect(request)
+            self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "))
 
     def test_wrong_handshakes(self) -> None:
         """A handshake that is wrong is refused, not answered with 101."""
