@@ -28,6 +28,7 @@ from nostrtx.config_checks import (
     one_of,
     origins,
     positive,
+    proxies,
     sentinels,
     urls,
 )
@@ -77,10 +78,18 @@ class ListenSettings:
 
     Attributes:
         endpoints: Twisted endpoint descriptions.
+        trusted_proxies: HTTP proxies whose word on where a client comes from counts:
+            addresses, networks, ``unix`` for whoever connects to a UNIX socket.
+        client_header: The header that they say it with: ``x-forwarded-for`` or
+            ``forwarded`` (RFC 7239).
     """
 
     endpoints: tuple[str, ...] = attrs.field(
         default=("tcp:7447:interface=127.0.0.1",), validator=not_empty
+    )
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=proxies)
+    client_header: str = attrs.field(
+        default="x-forwarded-for", validator=one_of("x-forwarded-for", "forwarded")
     )
 
 

@@ -179,6 +179,25 @@ class ParseSettingsTests(SynchronousTestCase):
         self.assertEqual((settings.store.url, settings.store.replica_url), (url, url))
         self.assertNotIn("pa55", repr(settings))
 
+    def test_proxies(self) -> None:
+        """Trusted proxies are addresses, whole networks, and ``unix``."""
+        for text in ("10.0.0.0/8", "10.0.0.1", "2001:db8::/32", "::1", "unix"):
+            settings = parse_settings(f"listen.trusted_proxies = ['{text}']")
+            self.assertEqual(settings.listen.trusted_proxies, (text,))
+        for text in ("10.0.0.1/8", "10.0.0", "proxy.example", "unix:/run/x", ""):
+            error = self.assertRaises(
+                ConfigError, parse_settings, f"listen.trusted_proxies = ['{text}']"
+            )
+            self.assertIn(
+                "listen.trusted_proxies: must hold networks such as 10.0.0.0/8: ",
+                str(error),
+            )
+        self.assert_faults(
+            "listen.client_header = 'X-Real-IP'",
+            'listen.client_header: must be one of "x-forwarded-for", "forwarded",'
+            ' not "X-Real-IP"',
+        )
+
     def test_keys(self) -> None:
         """The operator's key is empty or 64 lower-case hexadecimal digits."""
         for text in ("ab", "AB" * 32, "ab" * 32 + "a", "ab" * 31 + "ag"):
