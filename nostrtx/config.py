@@ -26,7 +26,9 @@ from nostrtx.config_checks import (
     node_name,
     not_empty,
     one_of,
+    origins,
     positive,
+    proxies,
     sentinels,
     urls,
 )
@@ -76,10 +78,18 @@ class ListenSettings:
 
     Attributes:
         endpoints: Twisted endpoint descriptions.
+        trusted_proxies: HTTP proxies whose word on where a client comes from counts:
+            addresses, networks, ``unix`` for whoever connects to a UNIX socket.
+        client_header: The header that they say it with: ``x-forwarded-for`` or
+            ``forwarded`` (RFC 7239).
     """
 
     endpoints: tuple[str, ...] = attrs.field(
         default=("tcp:7447:interface=127.0.0.1",), validator=not_empty
+    )
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=proxies)
+    client_header: str = attrs.field(
+        default="x-forwarded-for", validator=one_of("x-forwarded-for", "forwarded")
     )
 
 
@@ -238,9 +248,12 @@ class WebSocketSettings:
     Attributes:
         compression: Whether a client that offers permessage-deflate may send
             compressed messages, and gets live events compressed.
+        allowed_origins: Where web pages that connect may come from; none for
+            anywhere. Who is no web page has no origin, and may connect.
     """
 
     compression: bool = True
+    allowed_origins: tuple[str, ...] = attrs.field(default=(), validator=origins)
 
 
 @attrs.frozen
@@ -435,10 +448,15 @@ class LogSettings:
 
     Attributes:
         connections: Whether every connection that ends gets a line: how long it
-            lasted, what went in and out, why it ended. Never the address.
+            lasted, what went in and out, why it ended.
+        addresses: How that line names the client's address: ``none``, ``plain``, or
+            ``hashed`` with a key that is forgotten every day.
     """
 
     connections: bool = False
+    addresses: str = attrs.field(
+        default="none", validator=one_of("none", "hashed", "plain")
+    )
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 
 from nostrtx.nostr.bech32 import Bech32Error, parse_pubkey
@@ -18,10 +19,19 @@ from nostrtx.redis_url import parse_redis_url, parse_sentinel
 
 _Validator = Callable[[Any, Any, Any], None]
 
+#: Names whoever connects to a UNIX socket among trusted proxies.
+UNIX_PROXY: Final = "unix"
+
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+
 _NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 _NODE: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _CHANNEL: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_ORIGIN: Final = re.compile(
+    r"null|[a-z][a-z0-9+.-]*://(?:[^\s/?#@:\[\]*]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?",
+    re.IGNORECASE,
+)
 _BECH32: Final = re.compile(r"(?:nostr:)?n[a-z]+1", re.IGNORECASE)
 
 
@@ -72,6 +82,16 @@ def urls(_: object, __: object, value: tuple[str, ...]) -> None:
         parse_relay_url(url)
 
 
+def origins(_: object, __: object, value: tuple[str, ...]) -> None:
+    """Check that each text is where a web page may come from."""
+    for origin in value:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(
+                'must hold origins such as "https://example.com", without a path,'
+                f" not {shown(origin)}"
+            )
+
+
 def node_name(_: object, __: object, value: str) -> None:
     """Check that a text can be what a node is called; empty is fine."""
     if _NODE.fullmatch(value) is None:
@@ -98,6 +118,30 @@ def sentinels(_: object, __: object, value: tuple[str, ...]) -> None:
     """Check that each text says where a Sentinel is; it may hold a password."""
     for sentinel in value:
         parse_sentinel(sentinel)
+
+
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """
+    A network such as ``10.0.0.0/8``, or a single address; of IPv4 never as IPv6.
+
+    Raises:
+        ValueError: It is none; the text goes on after the setting's name.
+    """
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"must hold networks such as 10.0.0.0/8: {error}") from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        mapped = network.network_address.ipv4_mapped
+        return IPv4Network(f"{mapped}/{network.prefixlen - 96}")
+    return network
+
+
+def proxies(_: object, __: object, value: tuple[str, ...]) -> None:
+    """Check that each text names proxies."""
+    for text in value:
+        if text != UNIX_PROXY:
+            parse_network(text)
 
 
 def empty_or_key(_: object, __: object, value: str) -> None:

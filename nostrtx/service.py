@@ -380,7 +380,9 @@ def make_service(
         register_database(settings),
     )
     roll_call = RollCall(broadcaster, reactor, token_bytes)
-    websockets = RelayWebSocketFactory(relay, settings, turns, reactor, roll_call)
+    websockets = RelayWebSocketFactory(
+        relay, settings, turns, reactor, roll_call, token_bytes
+    )
     facts = Tally(roll_call, relay.statistics, broadcaster).facts
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []

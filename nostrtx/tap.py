@@ -16,7 +16,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from nostrtx import __version__
-from nostrtx.config import ListenSettings, Settings
+from nostrtx.config import Settings
 from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.service import make_service
 from nostrtx.workers.supervisor import Supervisor
@@ -90,7 +90,8 @@ class Options(usage.Options):
         """
         settings = load_settings(self["config"])
         if self["listen"]:
-            listen = ListenSettings(endpoints=tuple(self["listen"]))
+            endpoints = tuple(self["listen"])
+            listen = attrs.evolve(settings.listen, endpoints=endpoints)
             settings = attrs.evolve(settings, listen=listen)
         if self["store"] is not None:
             store = attrs.evolve(settings.store, url=self["store"])

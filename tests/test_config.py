@@ -179,6 +179,25 @@ class ParseSettingsTests(SynchronousTestCase):
         self.assertEqual((settings.store.url, settings.store.replica_url), (url, url))
         self.assertNotIn("pa55", repr(settings))
 
+    def test_proxies(self) -> None:
+        """Trusted proxies are addresses, whole networks, and ``unix``."""
+        for text in ("10.0.0.0/8", "10.0.0.1", "2001:db8::/32", "::1", "unix"):
+            settings = parse_settings(f"listen.trusted_proxies = ['{text}']")
+            self.assertEqual(settings.listen.trusted_proxies, (text,))
+        for text in ("10.0.0.1/8", "10.0.0", "proxy.example", "unix:/run/x", ""):
+            error = self.assertRaises(
+                ConfigError, parse_settings, f"listen.trusted_proxies = ['{text}']"
+            )
+            self.assertIn(
+                "listen.trusted_proxies: must hold networks such as 10.0.0.0/8: ",
+                str(error),
+            )
+        self.assert_faults(
+            "listen.client_header = 'X-Real-IP'",
+            'listen.client_header: must be one of "x-forwarded-for", "forwarded",'
+            ' not "X-Real-IP"',
+        )
+
     def test_keys(self) -> None:
         """The operator's key is empty or 64 lower-case hexadecimal digits."""
         for text in ("ab", "AB" * 32, "ab" * 32 + "a", "ab" * 31 + "ag"):
@@ -240,6 +259,32 @@ class ParseSettingsTests(SynchronousTestCase):
         shared = parse_settings("store.url = 'postgresql:///x'")
         self.assertIsNone(shared.membership_file)
         self.assertFalse(Settings().signs)
+
+    def test_origins(self) -> None:
+        """An origin has a scheme and a host, perhaps a port, and never a path."""
+        for text in (
+            "https://client.example",
+            "http://localhost:3000",
+            "https://[::1]:8443",
+            "moz-extension://0a1b-2c",
+            "null",
+        ):
+            settings = parse_settings(f"websocket.allowed_origins = ['{text}']")
+            self.assertEqual(settings.websocket.allowed_origins, (text,))
+        for text in (
+            "client.example",
+            "https://client.example/",
+            "https://client.example/app",
+            "https://*.example",
+            "https://user@client.example",
+            "*",
+            "",
+        ):
+            self.assert_faults(
+                f"websocket.allowed_origins = ['{text}']",
+                "websocket.allowed_origins: must hold origins such as"
+                f' "https://example.com", without a path, not "{text}"',
+            )
 
     def test_shared_store(self) -> None:
         """Nodes share a store in PostgreSQL, and no other."""

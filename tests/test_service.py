@@ -349,7 +349,9 @@ class ListenerServiceTests(ListeningTestCase):
             token_bytes,
         )
         others = nobody_else(self.reactor)
-        websockets = RelayWebSocketFactory(relay, settings, turns, self.reactor, others)
+        websockets = RelayWebSocketFactory(
+            relay, settings, turns, self.reactor, others, token_bytes
+        )
         facts = relay.statistics.facts
         return ListenerService(
             relay,

@@ -32,6 +32,7 @@ class OptionsTests(SynchronousTestCase):
             name = "from the file"
             [listen]
             endpoints = ["tcp:1", "tcp:2"]
+            trusted_proxies = ["10.0.0.1"]
             [store]
             url = "memory:"
             max_gigabytes = 3
@@ -70,6 +71,7 @@ class OptionsTests(SynchronousTestCase):
             "-c", self.file, "--listen", "tcp:3", "-l", "tcp:4", "--store", "lmdb:x"
         )
         self.assertEqual(settings.listen.endpoints, ("tcp:3", "tcp:4"))
+        self.assertEqual(settings.listen.trusted_proxies, ("10.0.0.1",))
         self.assertEqual(settings.store.url, "lmdb:x")
         self.assertEqual(settings.store.max_gigabytes, 3)
         self.assertEqual(settings.relay.name, "from the file")

@@ -107,7 +107,7 @@ class RelayWebSocketProtocol(RestingProtocol):
         """Accept the connection, or refuse it with an HTTP status."""
         if path_of(self.http_request_uri) != "/":
             raise ConnectionDeny(404, "there is no relay at this path")
-        refusal = self.factory.refusal(self.address)
+        refusal = self.factory.refusal(self.address, request.origin or "")
         if refusal is not None:
             raise ConnectionDeny(*refusal)
 
@@ -185,10 +185,12 @@ class RelayWebSocketProtocol(RestingProtocol):
         if not factory.logs_connections:
             return
         self._log.info(
-            "Connection {number} ended after {seconds:.1f} s: {messages_in} messages"
+            "Connection {number}{from_where} ended after {seconds:.1f} s:"
+            " {messages_in} messages"
             " ({bytes_in} bytes) in, {messages_out} messages ({bytes_out} bytes) out,"
             " code {code}. {why}",
             number=self.number,
+            from_where=factory.from_where(self.address),
             seconds=factory.clock.seconds() - self._opened_at,
             messages_in=self.messages_received,
             bytes_in=self.bytes_received,

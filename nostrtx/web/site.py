@@ -28,6 +28,7 @@ from zope.interface import implementer
 from nostrtx.config import Settings
 from nostrtx.web.answers import error_answer
 from nostrtx.web.root import RootResource
+from nostrtx.web.trusted_proxies import TrustedProxies
 from nostrtx.web.websocket import RelayWebSocketFactory
 
 #: Longest head of a request, without its last empty line.
@@ -77,7 +78,8 @@ class FirstRequest:
         else:
             self._site.settled(self)
             upgrade = head.startswith(b"GET ") and _UPGRADE.search(head, 0, end)
-            self._hand_over(self._site.protocol_for(self._client, bool(upgrade)))
+            client = self._site.client_of(self._client, head, end)
+            self._hand_over(self._site.protocol_for(client, bool(upgrade)))
             self._give(head)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -178,6 +180,8 @@ class RelaySite(ServerFactory):
         root: Answers other requests.
         head_seconds: How long the head of the first request may take.
         clock: The reactor, or a fake clock.
+        proxies: HTTP proxies that may say whose a connection is; None if there are
+            none.
     """
 
     noisy = False
@@ -188,8 +192,10 @@ class RelaySite(ServerFactory):
         root: RootResource,
         head_seconds: float,
         clock: IReactorTime,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self._websockets = websockets
+        self._proxies = proxies
         self._site = _QuietSite(root, timeout=head_seconds, reactor=clock)
         self._head_seconds = head_seconds
         self._clock = clock
@@ -225,6 +231,12 @@ class RelaySite(ServerFactory):
         """It is known what a connection wants, or it is lost."""
         self._undecided.pop(request, None)
 
+    def client_of(self, peer: IAddress, head: bytes, end: int) -> IAddress:
+        """Whose connection it is, by its peer and a request's head up to ``end``."""
+        if self._proxies is None:
+            return peer
+        return self._proxies.client_of(peer, head[:end])
+
     def protocol_for(self, client: IAddress, upgrade: bool) -> Any:
         """A protocol to hand a connection to, by what its first request wants."""
         maker: Any = self._websockets if upgrade else self._site
@@ -254,10 +266,13 @@ def relay_site(
 
     Args:
         websockets: Makes WebSocket connections, and is started and stopped with it.
-        settings: What the information document tells; ``timing``.
+        settings: What the information document tells; ``listen``, ``timing``.
         facts: Counters of the relay for its page.
         clock: The reactor, or a fake clock.
         own_pubkey: The relay's own public key in hexadecimal, if it has one by then.
     """
     root = RootResource(settings, facts, own_pubkey)
-    return RelaySite(websockets, root, settings.timing.handshake_seconds, clock)
+    listen = settings.listen
+    proxies = TrustedProxies(listen) if listen.trusted_proxies else None
+    seconds = settings.timing.handshake_seconds
+    return RelaySite(websockets, root, seconds, clock, proxies)

@@ -20,6 +20,8 @@ from nostrtx.interfaces import IOtherProcesses, IRelay, ITurns
 from nostrtx.web.answers import SERVER
 from nostrtx.web.client_address import ConnectionLimits, peer_address
 from nostrtx.web.connection import RelayWebSocketProtocol
+from nostrtx.web.logged_addresses import LoggedAddresses
+from nostrtx.web.origins import AllowedOrigins
 from nostrtx.web.shared_frames import FramesByWindow
 from nostrtx.web.sweep import ConnectionSweep
 
@@ -37,6 +39,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         turns: What clients are sent leaves at the end of these.
         clock: The reactor, or a fake clock.
         others: The relay's other processes, for limits that hold over all of them.
+        random_bytes: Makes keys to hash addresses with, for the log.
 
     Attributes:
         slow_readers: How many connections were cut off because the client did not
@@ -60,6 +63,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         turns: ITurns,
         clock: IReactorTime,
         others: IOtherProcesses,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
         super().__init__(server=SERVER, reactor=clock)
         limits = settings.limits
@@ -81,6 +85,8 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         self.slow_readers = 0
         self.logs_connections = settings.log.connections
         self.numbers = count(1)
+        self._addresses = LoggedAddresses(settings.log.addresses, clock, random_bytes)
+        self._origins = AllowedOrigins(settings.websocket.allowed_origins)
         self.sweep = ConnectionSweep(clock, settings.timing.ping_seconds)
         self._turns = turns
         self._limits = ConnectionLimits(limits, others, clock)
@@ -138,11 +144,26 @@ class RelayWebSocketFactory(WebSocketServerFactory):
 
     # -- what connections call
 
-    def refusal(self, address: str) -> tuple[int, str] | None:
-        """HTTP status and reason if ``address`` may not connect now, else None."""
+    def refusal(self, address: str, origin: str = "") -> tuple[int, str] | None:
+        """
+        HTTP status and reason if a client may not connect now, else None.
+
+        Args:
+            address: Its address.
+            origin: Where the web page is from that it is; empty if it is none.
+        """
         if self._shutting_down:
             return 503, "the relay is shutting down"
-        return self.relay.refusal(address) or self._limits.refusal(address)
+        return (
+            self._origins.refusal(origin)
+            or self.relay.refusal(address)
+            or self._limits.refusal(address)
+        )
+
+    def from_where(self, address: str) -> str:
+        """What a line of the log says of a client's address; it begins with a blank."""
+        name = self._addresses.name_of(address)
+        return f" from {name}" if name else ""
 
     def opened(self, connection: RelayWebSocketProtocol) -> None:
         """A connection is open."""

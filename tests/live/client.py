@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -205,7 +205,10 @@ class LiveClient(WebSocketClientProtocol):
 
 
 async def connect(
-    relay: Reachable, certificate: Path | None = None, before: bytes = b""
+    relay: Reachable,
+    certificate: Path | None = None,
+    before: bytes = b"",
+    headers: Mapping[str, str] | None = None,
 ) -> LiveClient:
     """
     Connect to ``relay``, or to a proxy in front of it.
@@ -214,11 +217,12 @@ async def connect(
         relay: Where to connect.
         certificate: What the other side has to show, if its URL asks for TLS.
         before: Sent before anything else.
+        headers: Sent with the handshake.
 
     Raises:
         ConnectionEnded: It was refused.
     """
-    factory = WebSocketClientFactory(relay.url)
+    factory = WebSocketClientFactory(relay.url, headers=dict(headers or {}))
     protocol: Any = type("LiveClient", (LiveClient,), {"before": before})
     factory.protocol = protocol
     factory.noisy = False

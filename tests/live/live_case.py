@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGKILL
 
@@ -54,9 +55,13 @@ class LiveTestCase(TestCase):
         return relay
 
     async def connect(
-        self, relay: Reachable, certificate: Path | None = None, before: bytes = b""
+        self,
+        relay: Reachable,
+        certificate: Path | None = None,
+        before: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> LiveClient:
         """A client of ``relay``; see :func:`tests.live.client.connect`."""
-        client = await connect(relay, certificate, before)
+        client = await connect(relay, certificate, before, headers)
         self._clients.append(client)
         return client

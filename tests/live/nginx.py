@@ -77,7 +77,7 @@ class Nginx(ProxyProcess):
                 ``haproxy:tcp:...``.
             stream: Whether it passes on bytes, and says whose they are.
             proxied: Whether clients come without TLS and say whose connections they
-                bring, in a header of their own; only with ``stream``.
+                bring, in a header of their own (PROXY protocol).
             changes: Replacements in the configuration, beside those of ports,
                 directories and nodes. Each must apply.
 
@@ -115,6 +115,8 @@ class Nginx(ProxyProcess):
         )
         if self._proxied:
             option = "proxy_protocol;\nset_real_ip_from 127.0.0.1;"
+            if not self._stream:
+                option += "\nreal_ip_header proxy_protocol;"
             text = replaced(text, {" ssl;": f" {option}"})
         if not self._stream:
             text = replaced(text, {"listen 80": f"listen 127.0.0.1:{self.ports[1]}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_bytes
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -110,7 +111,12 @@ class BackPressureCase(TestCase):
         self.relay = FakeRelay()
         turns = turns_of(reactor)
         self.websockets = RelayWebSocketFactory(
-            self.relay, settings, turns, self.reactor, nobody_else(self.reactor)
+            self.relay,
+            settings,
+            turns,
+            self.reactor,
+            nobody_else(self.reactor),
+            token_bytes,
         )
         site = relay_site(self.websockets, settings, dict, self.reactor)
         self.path = self.mktemp()

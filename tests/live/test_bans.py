@@ -134,6 +134,23 @@ class BansTests(LiveTestCase):
         self.assertIn("403", str(refused.exception))
         self.assertEqual(await far.query({}), [])
 
+    async def test_address_behind_a_proxy(self) -> None:
+        """The same where an HTTP proxy says whose each connection is."""
+        relay = await self.start_relay("listen.trusted_proxies = ['127.0.0.1']\n")
+        near, far = (
+            {"X-Forwarded-For": f"198.51.100.66, {address}"}
+            for address in ("203.0.113.7", "2001:db8::8")
+        )
+        banned = await self.connect(relay, headers=near)
+        other = await self.connect(relay, headers=far)
+        await self.run_command("bans", "add", "address", "203.0.113.0/24")
+        closing = await banned.closed.wait(20)
+        self.assertEqual(closing.code, 1008)
+        with self.assertRaises(ConnectionEnded) as refused:
+            await self.connect(relay, headers=near)
+        self.assertIn("403", str(refused.exception))
+        self.assertEqual(await other.query({}), [])
+
     async def test_list(self) -> None:
         """Bans outlive the relay, and are listed with their reasons."""
         relay = await self.start_relay()

@@ -34,6 +34,17 @@ from tests.live.relay_process import FREE_PORT, PROXIED, RelayProcess
 _ALICE = b"PROXY TCP4 203.0.113.7 203.0.113.1 40000 443\r\n"
 _BOB = b"PROXY TCP6 2001:db8::8 2001:db8::1 40000 443\r\n"
 
+#: nginx writes IPv6 without what RFC 7239 asks for around it.
+_FORWARDED = {
+    "X-Forwarded-For $proxy_add_x_forwarded_for": "Forwarded $nostrtx_for",
+    "map $http_upgrade": """map $remote_addr $nostrtx_for {
+    "~:"    "for=\\"[$remote_addr]\\"";
+    default "for=$remote_addr";
+}
+map $http_upgrade""",
+}
+
+_TRUSTING = "[listen]\ntrusted_proxies = ['127.0.0.1']\n"
 _FEW = "[limits]\nmax_connections_per_address = 2\n"
 _LOGGED = "[log]\nconnections = true\n"
 
@@ -121,6 +132,13 @@ class ProxyTestCase(LiveTestCase):
             await self._until(proxy, before, 429)
             await client.leave()
             await self._until(proxy, before, 101)
+
+    async def until_says(self, relay: RelayProcess, words: str) -> None:
+        """Wait until that is in the relay's log; fail after some seconds."""
+        deadline = reactor.seconds() + 10
+        while words not in relay.output:
+            self.assertLess(reactor.seconds(), deadline, relay.output)
+            await deferLater(reactor, 0.02)
 
     async def _until(self, proxy: Reachable, before: bytes, code: int) -> None:
         """Connect until that is answered with ``code``; fail after some seconds."""
@@ -284,6 +302,50 @@ class NginxTests(ProxyTestCase):
         """The information document and the page come from the same URL."""
         relays = await self.start_relays(1, listen=FREE_PORT)
         await self.assert_document(await self.start_nginx(relays))
+
+    async def test_clients_are_told_apart(self) -> None:
+        """The relay limits connections for each client that nginx tells of."""
+        relays = await self.start_relays(1, f"{_TRUSTING}{_FEW}", FREE_PORT)
+        proxy = await self.start_nginx(relays, proxied=True)
+        await self.assert_limited(proxy)
+
+    async def test_forwarded(self) -> None:
+        """Also if it tells so in the header of RFC 7239."""
+        settings = f"{_TRUSTING}client_header = 'forwarded'\n{_FEW}"
+        relays = await self.start_relays(1, settings, FREE_PORT)
+        proxy = await self.start_nginx(relays, proxied=True, changes=_FORWARDED)
+        await self.assert_limited(proxy)
+
+    async def test_workers(self) -> None:
+        """A node with workers tells clients apart, whichever worker they get."""
+        settings = f"{_TRUSTING}{_FEW}[cluster]\nworkers = 2\n"
+        relays = await self.start_relays(1, settings, FREE_PORT)
+        proxy = await self.start_nginx(relays, proxied=True)
+        await self.assert_limited(proxy)
+
+    async def test_made_up(self) -> None:
+        """A client that says who it is, in either header, is who nginx says it is."""
+        settings = f"{_TRUSTING}{_LOGGED}addresses = 'plain'\n"
+        (relay,) = await self.start_relays(1, settings, FREE_PORT)
+        proxy = await self.start_nginx([relay], proxied=True)
+        made_up = {
+            "X-Forwarded-For": "198.51.100.66, 127.0.0.1",
+            "Forwarded": "for=198.51.100.66",
+        }
+        for before, address in ((_ALICE, "203.0.113.7"), (_BOB, "2001:db8::8")):
+            client = await self.connect(proxy, before=before, headers=made_up)
+            await client.leave()
+            await self.until_says(relay, f" from {address} ended after ")
+
+    async def test_stranger(self) -> None:
+        """Who is not a trusted proxy is who it is, whatever it says."""
+        trusting = "[listen]\ntrusted_proxies = ['127.0.0.2', 'unix']\n"
+        settings = f"{trusting}{_LOGGED}addresses = 'plain'\n"
+        (relay,) = await self.start_relays(1, settings, FREE_PORT)
+        made_up = {"X-Forwarded-For": "198.51.100.66"}
+        client = await self.connect(relay, headers=made_up)
+        await client.leave()
+        await self.until_says(relay, " from 127.0.0.1 ended after ")
 
     async def test_limit_of_the_proxy(self) -> None:
         """An address that holds a hundred connections is refused more of them."""

@@ -114,6 +114,14 @@ class FakeRelay:
         self.sessions.append(session)
         return session
 
+    @property
+    def addresses(self) -> list[str]:
+        """Of the clients whose sessions it has begun."""
+        return [
+            session.client.address  # type: ignore[attr-defined]
+            for session in self.sessions
+        ]
+
     def refusal(self, address: str) -> tuple[int, str] | None:
         """As the test says."""
         return self.refused.get(address)
@@ -187,6 +195,7 @@ class Edge:
             ScheduledTurns(self.clock),
             self.clock,
             nobody_else(self.clock),
+            token_bytes,
         )
         self.websockets.startFactory()
 

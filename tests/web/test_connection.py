@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.config import LimitSettings, Settings, TimingSettings
+from nostrtx.config import (
+    LimitSettings,
+    LogSettings,
+    Settings,
+    TimingSettings,
+    WebSocketSettings,
+)
 from nostrtx.interfaces import IClient, IClientSession, IRelay
 from nostrtx.web.connection import (
     FULL_BYTES,
@@ -27,6 +33,11 @@ from tests.web.fakes import (
     FakeSession,
     client_frame,
 )
+
+
+def from_page(origin: bytes) -> bytes:
+    """A handshake of a browser for a page from ``origin``."""
+    return HANDSHAKE.replace(b"Host:", b"Origin: %s\r\nHost:" % origin)
 
 
 def server_frames(*texts: bytes) -> bytes:
@@ -379,7 +390,7 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(self.edge.websockets.connection_count, 0)
 
     def test_logged(self) -> None:
-        """A line tells of a connection's life if that is set, never its address."""
+        """A line tells of a connection's life if that is set, without its address."""
         self.assertFalse(self.edge.websockets.logs_connections)
         self.edge.websockets.logs_connections = True
         self.connection.dataReceived(client_frame(b"[1]"))
@@ -394,6 +405,21 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual((event["messages_in"], event["messages_out"]), (1, 1))
         self.assertEqual(event["bytes_out"], 5)
         self.assertNotIn(PEER.host, str(event))
+
+    def test_logged_address(self) -> None:
+        """The line names the address, or the same hash each time, if that is set."""
+
+        def line(how: str) -> str:
+            edge = Edge(Settings(log=LogSettings(connections=True, addresses=how)))
+            connection, _, _ = edge.open()
+            with capturedLogs() as events:
+                lose(connection)
+            [event] = [each for each in events if each.get("messages_in") is not None]
+            return formatEvent(event)
+
+        self.assertRegex(line("none"), r"^Connection 1 ended after 0\.0 s: 0 messages ")
+        self.assertRegex(line("plain"), r"^Connection 1 from 203\.0\.113\.7 ended ")
+        self.assertRegex(line("hashed"), r"^Connection 1 from [0-9a-f]{16} ended ")
 
     def test_never_opened(self) -> None:
         """A connection whose handshake failed has no session to end."""
@@ -469,6 +495,22 @@ class RefusalTests(SynchronousTestCase):
                 HANDSHAKE.replace(b"GET / ", b"GET %s " % path)
             )
             self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "), path)
+
+    def test_origins(self) -> None:
+        """A page may connect only from where it is allowed; what is no page may."""
+        settings = Settings(
+            websocket=WebSocketSettings(allowed_origins=("https://client.example",))
+        )
+        answer = self.refused(from_page(b"https://evil.example"), settings)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 403 Forbidden\r\n"))
+        for origin in (b"null", b"https://client.example:8443", b""):
+            answer = self.refused(from_page(origin), settings)
+            self.assertNotIn(b" 101 ", answer.partition(b"\r\n")[0], origin)
+        twice = from_page(b"https://client.example\r\nOrigin: https://evil.example")
+        self.assertNotIn(b" 101 ", self.refused(twice, settings).partition(b"\r\n")[0])
+        for request in (from_page(b"https://client.example"), HANDSHAKE):
+            _, transport = Edge(settings).connect(request)
+            self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "))
 
     def test_wrong_handshakes(self) -> None:
         """A handshake that is wrong is refused, not answered with 101."""

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import LimitSettings, Settings
+from nostrtx.config import LimitSettings, ListenSettings, Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.proxied import ProxiedSite, listening_site
 from nostrtx.web.site import relay_site
@@ -57,11 +57,18 @@ class ProxiedRequestTests(ProxiedCase):
             transport = self.connect(header + HANDSHAKE + client_frame(b"[1]"))
             self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "))
             self.assertEqual(self.edge.relay.sessions[-1].texts, [b"[1]"])
-        addresses = [
-            session.client.address  # type: ignore[attr-defined]
-            for session in self.edge.relay.sessions
-        ]
-        self.assertEqual(addresses, ["198.51.100.4", "2001:db8::4"])
+        self.assertEqual(self.edge.relay.addresses, ["198.51.100.4", "2001:db8::4"])
+
+    def test_proxy_before_the_proxy(self) -> None:
+        """A header of HTTP counts if the PROXY protocol names a trusted proxy."""
+        trusted = ListenSettings(trusted_proxies=("198.51.100.4",))
+        settings = Settings(listen=trusted)
+        site = relay_site(self.edge.websockets, settings, dict, self.edge.clock)
+        self.proxied = ProxiedSite(site, self.edge.clock)
+        said = b"X-Forwarded-For: 192.0.2.44\r\nHost:"
+        for header in (V1_FOUR, V2_SIX):
+            self.connect(header + HANDSHAKE.replace(b"Host:", said))
+        self.assertEqual(self.edge.relay.addresses, ["192.0.2.44", "2001:db8::4"])
 
     def test_limit(self) -> None:
         """Connections are counted for each client behind the proxy."""

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import Settings
+from nostrtx.config import LimitSettings, ListenSettings, Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.site import (
     MAX_BODY_BYTES,
@@ -23,6 +23,9 @@ from nostrtx.web.site import (
     relay_site,
 )
 from tests.web.fakes import HANDSHAKE, PEER, Edge, FakeTransport, client_frame
+
+_HEADER = b"X-Forwarded-For: 192.0.2.66, 192.0.2.44\r\n"
+_FORWARDED = HANDSHAKE.replace(b"Host:", _HEADER + b"Host:")
 
 GET = b"GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n"
 
@@ -147,6 +150,43 @@ class FirstRequestTests(SiteCase):
             transport.protocol.dataReceived(request[20:])
             self.assertTrue(transport.value().startswith(answer))
         self.assertIsInstance(wrapped, Factory)
+
+
+class TrustedProxyTests(SynchronousTestCase):
+    """Connections that come through an HTTP proxy."""
+
+    def connect(self, request: bytes, *trusted: str) -> Edge:
+        """An edge that has had ``request`` from :data:`PEER`."""
+        settings = Settings(
+            listen=ListenSettings(trusted_proxies=trusted),
+            limits=LimitSettings(max_connections_per_address=1),
+        )
+        edge = Edge(settings)
+        site = relay_site(edge.websockets, settings, dict, edge.clock)
+        site.doStart()
+        for at in (20, len(request)):
+            transport: Any = FakeTransport()
+            transport.protocol = site.buildProtocol(PEER)
+            transport.protocol.makeConnection(transport)
+            transport.protocol.dataReceived(request[:at])
+            transport.protocol.dataReceived(request[at:])
+        return edge
+
+    def test_client(self) -> None:
+        """The session's client is whom a trusted proxy names, not the proxy."""
+        edge = self.connect(_FORWARDED, f"{PEER.host}/32")
+        self.assertEqual(edge.relay.addresses, ["192.0.2.44"])
+
+    def test_stranger(self) -> None:
+        """Anybody else is who it is, whatever the request says."""
+        for trusted in ((), ("10.0.0.0/8",)):
+            edge = self.connect(_FORWARDED, *trusted)
+            self.assertEqual(edge.relay.addresses, [PEER.host])
+
+    def test_in_the_body(self) -> None:
+        """What follows the request's head is not part of it."""
+        edge = self.connect(HANDSHAKE + client_frame(_HEADER), PEER.host)
+        self.assertEqual(edge.relay.addresses, [PEER.host])
 
 
 def first_requests() -> int:
