@@ -8,7 +8,7 @@ everything is called from, and calls back in, the reactor's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Any
@@ -175,6 +175,14 @@ class IScreen(Interface):
 
     hides_all: bool = Attribute(
         """Whether all events of those kinds are hidden, so that none need be read."""
+    )
+
+    parties: Collection[bytes] | None = Attribute(
+        """
+        Pubkeys of which one must have written an event of those kinds, or be named in
+        a ``p`` tag of it, or it is hidden: so a store need not read all the others.
+        None if that is not the rule.
+        """
     )
 
     def may_read(raw: bytes) -> bool:

@@ -125,23 +125,23 @@ class Visibility:
 class Screen:
     """Hides private events from whoever is not a party to them."""
 
-    __slots__ = ("_readers", "hides_all", "kinds")
+    __slots__ = ("hides_all", "kinds", "parties")
 
     def __init__(self, kinds: frozenset[int], readers: Collection[bytes]) -> None:
         self.kinds = kinds
         self.hides_all = not readers
-        self._readers = readers
+        self.parties = readers
 
     def may_read(self, raw: bytes) -> bool:
         """Whether one of the readers is a party to the event."""
-        return _is_party(stored_event(raw), self._readers)
+        return _is_party(stored_event(raw), self.parties)
 
 
 @implementer(IScreen)
 class GroupScreen:
     """Hides what is in private groups, too, from whoever is no member just then."""
 
-    __slots__ = ("_groups", "_private", "_readers", "hides_all", "kinds")
+    __slots__ = ("_groups", "_private", "_readers", "hides_all", "kinds", "parties")
 
     def __init__(
         self, private: frozenset[int], groups: GroupAccess, readers: Collection[bytes]
@@ -149,6 +149,7 @@ class GroupScreen:
         secretive = groups.secretive_kinds()
         self.kinds = None if secretive is None else private | secretive
         self.hides_all = False
+        self.parties = None
         self._private = private
         self._groups = groups
         self._readers = readers

@@ -116,6 +116,7 @@ class ScreenTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IScreen, screen))
         assert screen is not None
         self.assertEqual(screen.kinds, {4, 1059})
+        self.assertEqual(screen.parties, (ALICE,))
 
     def test_hides_all(self) -> None:
         """From a client without a key all private events are hidden."""

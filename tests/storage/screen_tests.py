@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces import IScreen
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, make_event
-from tests.storage.screens import Screen
+from tests.storage.screens import PartyScreen, Screen
 from tests.storage.store_case import StoreCase
 
 _PRIVATE = frozenset({4, 30078})
@@ -66,6 +68,56 @@ class ScreenTests(StoreCase):
     def test_fake_screen(self) -> None:
         """The screen of these tests is one."""
         self.assertTrue(verifyObject(IScreen, Screen(None)))
+        self.assertTrue(verifyObject(IScreen, PartyScreen(None, ())))
+
+    def test_parties(self) -> None:
+        """What only its parties may see they find, written by them or to them."""
+        letters = [
+            make_event(
+                pubkey=author,
+                created_at=NOW - number % 3,
+                kind=kind,
+                tags=[["p", to.hex()], ["p", also.hex()]],
+                content=f"{number}",
+            )
+            for number, (author, to, also, kind) in enumerate(
+                product((ALICE, ALICES_TWIN, BOB), (ALICE, BOB), (ALICE, BOB), (4, 14))
+            )
+        ]
+        self.save(*letters)
+        ordered = sorted(letters, key=lambda event: (-event.created_at, event.id))
+        for parties in ([ALICE], [BOB], [ALICES_TWIN], [ALICE, BOB], [bytes(32)]):
+            named = {party.hex() for party in parties}
+            screen = PartyScreen(frozenset({4, 14}), parties)
+            seen = [
+                event
+                for event in ordered
+                if event.pubkey in parties or {tag[1] for tag in event.tags} & named
+            ]
+            for asked in (
+                Filter(kinds=(4,)),
+                Filter(kinds=(4, 14)),
+                Filter(kinds=(4, 14), authors=(ALICE, BOB)),
+                Filter(kinds=(4, 14), authors=(BOB,)),
+                Filter(kinds=(14,), tags=(("p", (ALICE.hex(), BOB.hex())),)),
+                Filter(kinds=(4,), tags=(("p", (BOB.hex(),)),)),
+                Filter(kinds=(4,), ids=tuple(event.id for event in letters)),
+                Filter(),
+            ):
+                found = [event for event in seen if asked.matches(event)]
+                self.assert_found(asked, *found, screen=screen)
+                raws = [event.raw for event in found]
+                for limit in (1, 2, 5):
+                    limited = self.answer(asked.with_limit(limit), screen=screen)
+                    self.assertEqual(limited, raws[:limit])
+                    whole = self.answer(asked.with_limit(limit, True), screen=screen)
+                    last = found[:limit][-1:]
+                    second = [
+                        e.raw
+                        for e in found
+                        if last and e.created_at >= last[0].created_at
+                    ]
+                    self.assertEqual(whole, second)
 
     def test_some_are_hidden(self) -> None:
         """Of the screen's kinds only what it lets through is found and counted."""

@@ -1,4 +1,4 @@
-"""A screen for tests of stores, which watches how it is used."""
+"""Screens for tests of stores, which watch how they are used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,34 @@ from nostrtx.nostr.event import stored_event
 
 @implementer(IScreen)
 @attrs.frozen
+class PartyScreen:
+    """
+    Hides events of some kinds from all but their authors and whom they name.
+
+    Attributes:
+        kinds: The kinds.
+        parties: Who looks.
+        hides_all: It does not.
+        asked: The events that it was asked for.
+    """
+
+    kinds: frozenset[int] | None
+    parties: Collection[bytes]
+    hides_all: bool = False
+    asked: list[bytes] = attrs.field(factory=list, repr=False)
+
+    def may_read(self, raw: bytes) -> bool:
+        """Whether one who looks is a party to the event."""
+        event = stored_event(raw)
+        self.asked.append(event.id)
+        named = {tag[1] for tag in event.tags if tag[0] == "p"}
+        return event.pubkey in self.parties or any(
+            party.hex() in named for party in self.parties
+        )
+
+
+@implementer(IScreen)
+@attrs.frozen
 class Screen:
     """
     Hides events of some kinds, but for those of some authors.
@@ -21,12 +49,14 @@ class Screen:
         kinds: The kinds; None for all.
         shown: The authors.
         hides_all: Whether the authors do not matter: all of those kinds are hidden.
+        parties: No rule.
         asked: The kinds of the events that were asked for.
     """
 
     kinds: frozenset[int] | None
     shown: Collection[bytes] = ()
     hides_all: bool = False
+    parties: Collection[bytes] | None = None
     asked: list[int] = attrs.field(factory=list, repr=False)
 
     def may_read(self, raw: bytes) -> bool:

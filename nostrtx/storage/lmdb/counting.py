@@ -5,7 +5,7 @@ How many events match, in the embedded store (NIP-45), a slice of time at a time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import attrs
@@ -189,6 +189,7 @@ class _WithoutKinds:
 
     kinds: frozenset[int] | None
     hides_all: bool = True
+    parties: Collection[bytes] | None = None
 
     def may_read(self, raw: bytes) -> bool:
         """Never asked."""

@@ -29,6 +29,7 @@ from nostrtx.storage.postgres.conditions import (
 )
 from nostrtx.storage.postgres.exchange import Ask
 from nostrtx.storage.postgres.newest import raws_of
+from nostrtx.storage.postgres.parties import names_only_hidden, narrowed
 from nostrtx.storage.postgres.reads import Reads
 from nostrtx.storage.postgres.session import TookTooLong
 from nostrtx.storage.postgres.snapshot import Snapshot
@@ -264,7 +265,14 @@ def seen_of(
         keep: What to keep of each event, by its :attr:`Event.raw`.
     """
     chosen = []
-    for one in filters:
+    parts = [
+        part
+        for one in filters
+        for part in (
+            narrowed(one, screen) if names_only_hidden(one, screen) else (one,)
+        )
+    ]
+    for one in parts:
         conditions = yield from conditions_for(one, now)
         if conditions.can_match:
             chosen.append(conditions)

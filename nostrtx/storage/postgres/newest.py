@@ -25,6 +25,7 @@ from nostrtx.storage.postgres.conditions import (
 )
 from nostrtx.storage.postgres.keys import SECOND
 from nostrtx.storage.postgres.merge import Found, Merge
+from nostrtx.storage.postgres.parties import names_only_hidden, narrowed
 from nostrtx.storage.postgres.sources import (
     NewestOfMany,
     begin_merge,
@@ -67,29 +68,59 @@ def find_newest(asked: Filter, now: float, screen: IScreen | None) -> Asking[Cut
         now: What has expired by then is left out.
         screen: Hides events from the reader; None hides nothing.
     """
+    parts: Sequence[Filter] = [asked]
+    if screen is not None and not screen.hides_all:
+        if names_only_hidden(asked, screen):
+            parts = narrowed(asked, screen)
+    if len(parts) == 1:
+        return (yield from _find_part(parts[0], now, screen))
+    cuts = []
+    for part in parts:
+        cuts.append((yield from _find_part(part, now, screen)))
+    union = {one[1]: one for cut in cuts for one in cut.found}
+    ordered = sorted(union.values(), key=_PLACE, reverse=True)
+    found = yield from in_order(ordered)
+    end = _end_of(found, asked)
+    left_out = {seq for cut in cuts for seq in cut.left_out}
+    left_out |= {seq for _, seq, _ in found[end:]}
+    left_out -= {seq for _, seq, _ in found[:end]}
+    is_whole = all(cut.is_whole for cut in cuts) and not left_out
+    return Cut(found[:end], left_out, is_whole)
+
+
+def _find_part(asked: Filter, now: float, screen: IScreen | None) -> Asking[Cut]:
     limit = asked.limit
     if limit == 0:
         return Cut(())
     conditions = yield from conditions_for(asked, now, hidden_kinds(screen))
     if not conditions.can_match:
         return Cut((), is_whole=True)
+    newest = _Newest(conditions, screen)
     if limit is None or limit >= _UNLIMITED:
-        newest = _Newest(conditions, screen)
         found = yield from newest.find(None)
         return Cut(found, is_whole=True)
-    newest = _Newest(conditions, screen)
     found = yield from newest.find(limit + 1)
-    end = min(limit, len(found))
     if asked.whole_seconds and len(found) > limit:
         second = found[limit - 1][0][SECOND]
         if found[limit][0][SECOND] == second:
             found = yield from newest.find(limit + MAX_SURPLUS + 1, second)
-            while end < min(len(found), limit + MAX_SURPLUS):
-                if found[end][0][SECOND] != second:
-                    break
-                end += 1
+    end = _end_of(found, asked)
     left_out = [seq for _, seq, _ in found[end:]]
     return Cut(found[:end], left_out, newest.is_complete and not left_out)
+
+
+def _end_of(found: Sequence[Found], asked: Filter) -> int:
+    """How many of those that were found the limit leaves."""
+    limit = asked.limit
+    if limit is None or len(found) <= limit:
+        return len(found)
+    end = limit
+    if asked.whole_seconds and limit:
+        second = found[limit - 1][0][SECOND]
+        most = min(len(found), limit + MAX_SURPLUS)
+        while end < most and found[end][0][SECOND] == second:
+            end += 1
+    return end
 
 
 class _Newest:
