@@ -397,6 +397,34 @@ class IEventStore(Interface):
             StoreError: The store failed.
         """
 
+    def record(name: str) -> Deferred[bytes | None] | bytes | None:
+        """
+        What is kept under ``name``, which is no event; None if nothing is.
+
+        Returns:
+            It, at once from an embedded store. The Deferred fails with
+            :class:`StoreError`.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
+    def change_record(
+        name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> Deferred[bool]:
+        """
+        Keep something else under ``name``; no process changes it at the same time.
+
+        Args:
+            name: What it is called.
+            change: Called with what there is, from any thread and perhaps again;
+                gives what there is to be, or None to leave it.
+
+        Returns:
+            Whether it was changed; fires when that is durable. Fails with
+            :class:`StoreError` if nothing was changed.
+        """
+
     def last_seq() -> int:
         """
         The ``seq`` of the event stored last, 0 in a store that never had one.
