@@ -163,6 +163,26 @@ class BroadcasterUnusable(Exception):
     """This node cannot join the others; the text is one line that says why."""
 
 
+class IManagement(Interface):
+    """Does what owners and moderators ask for over HTTP (NIP-86)."""
+
+    def answer(
+        authorization: bytes | None, query: str, body: bytes
+    ) -> Deferred[tuple[int, bytes]]:
+        """
+        Do what a POST request asks for, if it may.
+
+        Args:
+            authorization: The value of its header of that name, if it has one.
+            query: Of its URL, without the question mark; mostly empty.
+            body: The whole of it.
+
+        Returns:
+            The HTTP status and the body of the answer; fires when what was asked
+            for is durable and holds in this process. It does not fail.
+        """
+
+
 class IScreen(Interface):
     """What one reader may not see of a store's answers; asked for every event."""
 

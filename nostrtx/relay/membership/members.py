@@ -9,7 +9,7 @@ last is published next, a list together with the news of who came and went.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -178,6 +178,31 @@ class Membership:
                 return self._own.sign(Draft(INVITE, invite_tags(invite.code)))
         return None
 
+    @property
+    def members(self) -> Collection[bytes]:
+        """The public keys of all members."""
+        return self._access.members.keys()
+
+    async def add(self, pubkey: bytes) -> None:
+        """
+        Let somebody in; whoever is a member stays one, with all roles.
+
+        Raises:
+            RegisterError: The register cannot be written.
+        """
+        if await self._do(lambda: self._register.let_in(pubkey)):
+            await self._tell()
+
+    async def remove(self, pubkey: bytes) -> None:
+        """
+        Let somebody be no member any more.
+
+        Raises:
+            RegisterError: The register cannot be written.
+        """
+        if await self._do(lambda: self._register.remove_member(pubkey)):
+            await self._tell()
+
     async def publish(self) -> None:
         """
         Take note of what is in the register, and tell what has changed.
@@ -226,15 +251,18 @@ class Membership:
             raise Rejected(ReasonPrefix.RESTRICTED, _REFUSALS[outcome])
         if outcome is not Outcome.DONE:
             return Taken(f"duplicate: {_ALREADY[kind, outcome]}")
-        try:
-            await self.publish()
-        except Exception:
-            # The request is granted all the same; the watch tells of it later.
-            self._log.failure("News of the members could not be published.")
+        await self._tell()
         if kind == LEAVE_REQUEST:
             return Taken("")
         urls = self._urls()
         return Taken(f"info: welcome to {urls[0] if urls else 'this relay'}!")
+
+    async def _tell(self) -> None:
+        try:
+            await self.publish()
+        except Exception:
+            # The register is changed all the same; the watch tells of it later.
+            self._log.failure("News of the members could not be published.")
 
     async def _watch(self) -> None:
         is_restored = False

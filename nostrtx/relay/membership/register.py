@@ -164,6 +164,11 @@ class Register:
             self._give(pubkey, roles)
             return True
 
+    def let_in(self, pubkey: bytes) -> bool:
+        """Add somebody, whose roles stay as they are; False if that is a member."""
+        with self._db.transaction():
+            return self._add(pubkey)
+
     def restore(self, contents: Contents) -> bool:
         """
         Add members and roles that a register lost; once in the life of each.
