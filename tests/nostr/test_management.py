@@ -50,7 +50,16 @@ class ParameterTests(SynchronousTestCase):
     def test_hex(self) -> None:
         """A key is 64 lower-case hexadecimal digits and nothing else."""
         self.assertEqual(Call("m", ("0f" * 32,)).hex_param(0, "it"), "0f" * 32)
-        others = (None, 5, True, [], "", "0F" * 32, "0f" * 31, "0f" * 33)
+        others: tuple[object, ...] = (
+            None,
+            5,
+            True,
+            [],
+            "",
+            "0F" * 32,
+            "0f" * 31,
+            "0f" * 33,
+        )
         npub = "npub180cvv07tjdrrgpa0j7j7tmnyl2yr6yr7l8j4s3evf6u64th6gkwsyjh6w6"
         for other in (*others, " " + "0f" * 32, "0f" * 32 + "\n", npub):
             with self.assertRaises(CallError, msg=repr(other)) as refused:

@@ -2,8 +2,8 @@
 """
 What can be done from afar: the methods of NIP-86 that this relay knows.
 
-A method checks its parameters before it changes anything, so a call is done whole or
-not at all, and doing it again changes nothing.
+A method checks its parameters before it changes anything, and doing again what is done
+changes nothing: so whoever was told of an error may call again.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class _Admitting:
 
     async def allow_pubkey(self, call: Call) -> bool:
         pubkey = call.hex_param(0, _KEY)
-        await self._bans.lift(BanKind.PUBKEY, pubkey)
         await self._membership.add(bytes.fromhex(pubkey))
+        await self._bans.lift(BanKind.PUBKEY, pubkey)
         return True
 
     async def unallow_pubkey(self, call: Call) -> bool:
