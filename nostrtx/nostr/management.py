@@ -18,6 +18,9 @@ from nostrtx.nostr.json import NotJSONError, dumps, loads
 #: The ``Content-Type`` of calls and answers.
 MEDIA_TYPE: Final = "application/nostr+json+rpc"
 
+#: The largest number that anybody could mean.
+_MOST: Final = 2**31 - 1
+
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 #: What has no place in any text; line breaks and tabs may be in some.
@@ -59,6 +62,27 @@ class Call:
         value = self.param(at)
         if not isinstance(value, str) or _HEX.fullmatch(value) is None:
             raise CallError(f"{what} must be 64 lower-case hexadecimal digits")
+        return value
+
+    def pubkey_param(self, at: int) -> str:
+        """
+        A public key.
+
+        Raises:
+            CallError: It is not 64 lower-case hexadecimal digits.
+        """
+        return self.hex_param(at, "the public key")
+
+    def number_param(self, at: int, what: str) -> int | None:
+        """
+        A number, which need not be given.
+
+        Raises:
+            CallError: It is no whole number, or out of all proportion.
+        """
+        value = self.param(at)
+        if value is not None and (type(value) is not int or abs(value) > _MOST):
+            raise CallError(f"{what} must be a whole number")
         return value
 
     def text_param(

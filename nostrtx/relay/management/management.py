@@ -36,7 +36,8 @@ from nostrtx.nostr.management import (
     result_of_call,
 )
 from nostrtx.relay.bans import Bans
-from nostrtx.relay.management.methods import Method, methods
+from nostrtx.relay.management.method import Method
+from nostrtx.relay.management.methods import methods
 from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.management.used_once import UsedOnce
 from nostrtx.relay.membership.members import Membership

@@ -8,16 +8,17 @@ changes nothing: so whoever was told of an error may call again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-import attrs
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.nostr.bans import Ban, BanKind, ban_subject
 from nostrtx.nostr.management import Call, CallError
 from nostrtx.relay.bans import Bans
+from nostrtx.relay.management.admitting import admitting_methods
+from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.membership.members import Membership
 
@@ -26,21 +27,7 @@ MAX_NAME: Final = 100
 MAX_DESCRIPTION: Final = 10_000
 MAX_URL: Final = 2048
 
-_KEY, _ID = "the public key", "the event's id"
-
-
-@attrs.frozen
-class Method:
-    """
-    A method.
-
-    Attributes:
-        do: Does what a call asks for; gives the result.
-        is_for_owners: Whether moderators may not call it.
-    """
-
-    do: Callable[[Call], Awaitable[object]]
-    is_for_owners: bool = False
+_ID: Final = "the event's id"
 
 
 def methods(
@@ -78,12 +65,7 @@ def methods(
         "changerelayicon": Method(_Naming(profile).change_icon, True),
     }
     if membership is not None:
-        admitting = _Admitting(bans, membership)
-        known |= {
-            "allowpubkey": Method(admitting.allow_pubkey),
-            "unallowpubkey": Method(admitting.unallow_pubkey),
-            "listallowedpubkeys": Method(admitting.allowed_pubkeys),
-        }
+        known |= admitting_methods(bans, membership)
     return known
 
 
@@ -103,16 +85,19 @@ class _Banning:
         self._clock = clock
 
     async def ban_pubkey(self, call: Call) -> bool:
-        pubkey = call.hex_param(0, _KEY)
+        pubkey = call.pubkey_param(0)
         if pubkey in self._protected:
             raise CallError("owners and moderators cannot be banned")
         await self._ban(BanKind.PUBKEY, pubkey, call.reason_param(1))
         if self._membership is not None:
-            await self._membership.remove(bytes.fromhex(pubkey))
+            member = bytes.fromhex(pubkey)
+            await self._membership.change(
+                lambda register: register.remove_member(member)
+            )
         return True
 
     async def unban_pubkey(self, call: Call) -> bool:
-        await self._bans.lift(BanKind.PUBKEY, call.hex_param(0, _KEY))
+        await self._bans.lift(BanKind.PUBKEY, call.pubkey_param(0))
         return True
 
     async def banned_pubkeys(self, call: Call) -> object:
@@ -151,27 +136,6 @@ class _Banning:
             {called: ban.subject} | ({"reason": ban.reason} if ban.reason else {})
             for ban in self._bans.banned.bans(kind)
         ]
-
-
-class _Admitting:
-    """Members, who are the keys that are allowed."""
-
-    def __init__(self, bans: Bans, membership: Membership) -> None:
-        self._bans = bans
-        self._membership = membership
-
-    async def allow_pubkey(self, call: Call) -> bool:
-        pubkey = call.hex_param(0, _KEY)
-        await self._membership.add(bytes.fromhex(pubkey))
-        await self._bans.lift(BanKind.PUBKEY, pubkey)
-        return True
-
-    async def unallow_pubkey(self, call: Call) -> bool:
-        await self._membership.remove(bytes.fromhex(call.hex_param(0, _KEY)))
-        return True
-
-    async def allowed_pubkeys(self, call: Call) -> object:
-        return [{"pubkey": pubkey.hex()} for pubkey in self._membership.members]
 
 
 class _Naming:

@@ -183,24 +183,17 @@ class Membership:
         """The public keys of all members."""
         return self._access.members.keys()
 
-    async def add(self, pubkey: bytes) -> None:
+    async def change(self, change: Callable[[Register], bool]) -> None:
         """
-        Let somebody in; whoever is a member stays one, with all roles.
+        Change the register for the operator, and tell of it.
+
+        Args:
+            change: Does that, in a thread; gives whether anything is different now.
 
         Raises:
-            RegisterError: The register cannot be written.
+            RegisterError: The register cannot be changed that way, or not written.
         """
-        if await self._do(lambda: self._register.let_in(pubkey)):
-            await self._tell()
-
-    async def remove(self, pubkey: bytes) -> None:
-        """
-        Let somebody be no member any more.
-
-        Raises:
-            RegisterError: The register cannot be written.
-        """
-        if await self._do(lambda: self._register.remove_member(pubkey)):
+        if await self._do(lambda: change(self._register)):
             await self._tell()
 
     async def publish(self) -> None:

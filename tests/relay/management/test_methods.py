@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from nostrtx.config import MembershipSettings
 from tests.relay.fakes import event_message
 from tests.relay.management.management_case import MODERATOR, OWNER, ManagementCase
-from tests.storage.events import NOW, public_key, signed_event
+from tests.storage.events import public_key, signed_event
 
 _ALICE, _BOB = public_key(11), public_key(12)
 
@@ -142,51 +141,3 @@ class NamingTests(ManagementCase):
         _, answer = self.signed(b'{"method":"changerelayname","params":["\\ud800"]}')
         self.assertTrue(answer["error"].startswith("invalid: "))
         self.assertEqual(self.under_test.relay.presented().relay.name, "stated")
-
-
-class AdmittingTests(ManagementCase):
-    """Members, let in from afar."""
-
-    membership = MembershipSettings(enabled=True)
-
-    def test_allowed(self) -> None:
-        """Whom a moderator allows is a member, until it is taken back."""
-        self.assertEqual(self.result("listallowedpubkeys"), [])
-        for _ in range(2):
-            self.assertIs(
-                self.result("allowpubkey", _ALICE.hex(), "a friend", by=MODERATOR),
-                True,
-            )
-        listed = [{"pubkey": _ALICE.hex()}]
-        self.assertEqual(self.result("listallowedpubkeys"), listed)
-        self.under_test.publish(signed_event(11, created_at=NOW))
-        for _ in range(2):
-            self.assertIs(self.result("unallowpubkey", _ALICE.hex()), True)
-        self.assertEqual(self.result("listallowedpubkeys"), [])
-        self.assertEqual(self.result("listbannedpubkeys"), [])
-
-    def test_banned(self) -> None:
-        """Who is banned is no member any more, and lifting the ban is not enough."""
-        self.result("allowpubkey", _ALICE.hex())
-        self.result("banpubkey", _ALICE.hex())
-        self.assertEqual(self.result("listallowedpubkeys"), [])
-        self.result("unbanpubkey", _ALICE.hex())
-        self.assertEqual(self.result("listallowedpubkeys"), [])
-
-    def test_allowed_again(self) -> None:
-        """Who is allowed is not banned any more."""
-        self.result("banpubkey", _ALICE.hex())
-        self.result("allowpubkey", _ALICE.hex())
-        self.assertEqual(self.result("listbannedpubkeys"), [])
-        self.assertEqual(self.result("listallowedpubkeys"), [{"pubkey": _ALICE.hex()}])
-
-    def test_supported(self) -> None:
-        """Where there are members, the methods for them are told."""
-        names = self.result("supportedmethods", by=MODERATOR)
-        for name in ("allowpubkey", "unallowpubkey", "listallowedpubkeys"):
-            self.assertIn(name, names)
-
-    def test_parameters(self) -> None:
-        """What is no key is refused."""
-        for method in ("allowpubkey", "unallowpubkey"):
-            self.assertIn("64 lower-case", self.error(method, "npub1x"))
