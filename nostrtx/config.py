@@ -442,6 +442,29 @@ class ClusterSettings:
 
 
 @attrs.frozen
+class ManagementSettings:
+    """
+    ``[management]``: who may manage the relay from afar (NIP-86).
+
+    Attributes:
+        owners: May do everything. Public keys, 64 hexadecimal digits each or npub.
+        moderators: May ban, and let in members. Public keys as well.
+    """
+
+    owners: tuple[str, ...] = attrs.field(
+        default=(), converter=hex_keys, validator=keys
+    )
+    moderators: tuple[str, ...] = attrs.field(
+        default=(), converter=hex_keys, validator=keys
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anybody who may."""
+        return bool(self.owners or self.moderators)
+
+
+@attrs.frozen
 class LogSettings:
     """
     ``[log]``: what is written to twistd's log besides changes of state and faults.
@@ -478,6 +501,7 @@ class Settings:
     groups: GroupSettings = GroupSettings()
     negentropy: NegentropySettings = NegentropySettings()
     cluster: ClusterSettings = ClusterSettings()
+    management: ManagementSettings = ManagementSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -163,6 +163,26 @@ class BroadcasterUnusable(Exception):
     """This node cannot join the others; the text is one line that says why."""
 
 
+class IManagement(Interface):
+    """Does what owners and moderators ask for over HTTP (NIP-86)."""
+
+    def answer(
+        authorization: bytes | None, query: str, body: bytes
+    ) -> Deferred[tuple[int, bytes]]:
+        """
+        Do what a POST request asks for, if it may.
+
+        Args:
+            authorization: The value of its header of that name, if it has one.
+            query: Of its URL, without the question mark; mostly empty.
+            body: The whole of it.
+
+        Returns:
+            The HTTP status and the body of the answer; fires when what was asked
+            for is durable and holds in this process. It does not fail.
+        """
+
+
 class IScreen(Interface):
     """What one reader may not see of a store's answers; asked for every event."""
 
@@ -403,6 +423,34 @@ class IEventStore(Interface):
 
         Raises:
             StoreError: The store failed.
+        """
+
+    def record(name: str) -> Deferred[bytes | None] | bytes | None:
+        """
+        What is kept under ``name``, which is no event; None if nothing is.
+
+        Returns:
+            It, at once from an embedded store. The Deferred fails with
+            :class:`StoreError`.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
+    def change_record(
+        name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> Deferred[bool]:
+        """
+        Keep something else under ``name``; no process changes it at the same time.
+
+        Args:
+            name: What it is called.
+            change: Called with what there is, from any thread and perhaps again;
+                gives what there is to be, or None to leave it.
+
+        Returns:
+            Whether it was changed; fires when that is durable. Fails with
+            :class:`StoreError` if nothing was changed.
         """
 
     def last_seq() -> int:

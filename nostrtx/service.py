@@ -221,6 +221,8 @@ class ListenerService(Service):
             facts,
             reactor,
             lambda: relay.own_key.public,
+            relay.presented,
+            relay.management,
         )
         self._tells = opener is None
         self._ports = OpenPorts(
@@ -291,7 +293,7 @@ class AnnouncementService(Service):
             relay.own_events,
             reactor,
             settings.relay.url,
-            lambda: information_of(settings, relay.own_key.public),
+            lambda: information_of(relay.presented(), relay.own_key.public),
             settings.discovery,
         )
 

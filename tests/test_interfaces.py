@@ -19,6 +19,7 @@ from nostrtx.interfaces import (
     IClient,
     IClientSession,
     IEventStore,
+    IManagement,
     IOtherProcesses,
     IRegisterDatabase,
     IRelay,
@@ -32,6 +33,7 @@ from nostrtx.interfaces import (
 )
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.identification.policy import IdentifierPolicy
+from nostrtx.relay.management.management import Management
 from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
@@ -52,6 +54,7 @@ _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),
+    IManagement: (Management,),
     IOtherProcesses: (RollCall,),
     IRegisterDatabase: (RegisterFile, PostgresRegisterDatabase),
     IRelay: (Relay,),

@@ -69,7 +69,7 @@ def check_authentication(
 def check_http_authentication(
     header: bytes | None,
     method: str,
-    url: str,
+    urls: Collection[str],
     body: bytes,
     now: float,
     *,
@@ -84,8 +84,8 @@ def check_http_authentication(
     Args:
         header: The header's value; None if there is none.
         method: The request's method, in upper case.
-        url: The URL of the request as the public knows it, with its query. The
-            event may name it with ``wss`` in the place of ``https`` (NIP-86).
+        urls: Those of the request as the public knows it, with its query. The
+            event may name one with ``wss`` in the place of ``https`` (NIP-86).
         body: The request's body.
         now: Seconds since 1970.
         payload_required: Whether the event must cover the body (NIP-86).
@@ -96,7 +96,7 @@ def check_http_authentication(
     """
     event = parse_event(_header_members(header))
     _check_kind_and_time(event, HTTP_AUTHENTICATION, HTTP_WINDOW_SECONDS, now)
-    if not _is_same_url(_first_value(event, "u"), url):
+    if not _is_one_of(_first_value(event, "u"), urls):
         raise invalid("the u tag is not the URL of the request")
     if _first_value(event, "method") != method:
         raise invalid("the method tag is not the method of the request")
@@ -146,10 +146,11 @@ def _header_members(header: bytes | None) -> object:
         raise invalid("the Authorization header holds no event in base64") from None
 
 
-def _is_same_url(stated: str | None, url: str) -> bool:
+def _is_one_of(stated: str | None, urls: Collection[str]) -> bool:
     if stated is None:
         return False
     try:
-        return parse_http_url(stated) == parse_http_url(url)
+        url = parse_http_url(stated)
+        return any(parse_http_url(each) == url for each in urls)
     except RelayURLError:
         return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
@@ -36,6 +37,7 @@ from nostrtx.relay.groups.groups import Groups
 from nostrtx.relay.identification.lookup import domain_lookup
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.management.management import Management
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.membership.invitations import Invitations
 from nostrtx.relay.membership.members import Membership
@@ -73,6 +75,7 @@ class Relay:
         own_key: The relay's own key, loaded at the start if anything is signed.
         own_events: What the relay says under that key.
         bans: What is banned, for all processes of the relay.
+        management: Does what owners and moderators ask for; None if there are none.
     """
 
     def __init__(
@@ -120,6 +123,11 @@ class Relay:
             for_members = membership.members_invite
             invitations = Invitations(self._membership, access, for_members)
             rules.append(self._membership)
+        self.management: Management | None = None
+        if settings.management.enabled:
+            self.management = Management(
+                settings, store, broadcaster, clock, self.bans, self._membership, urls
+            )
         self._identifiers: IdentifierPolicy | None = None
         if settings.nip05.required:
             self._identifiers = IdentifierPolicy(store, clock, settings.nip05)
@@ -212,6 +220,8 @@ class Relay:
         if self._settings.signs and not self.own_key.is_loaded:
             self.own_key.load()
         self.bans.start()
+        if self.management is not None:
+            self.management.start()
         self._events.start()
         if self._identifiers is not None:
             lookup = domain_lookup(reactor, self._settings.nip05)
@@ -225,6 +235,12 @@ class Relay:
             self._groups.start()
         self._ingest.signatures.start(reactor, verifier_processes)
         self._sweep.start(self._settings.timing.expiry_sweep_seconds)
+
+    def presented(self) -> Settings:
+        """The settings, with what owners have changed about the relay since."""
+        if self.management is None:
+            return self._settings
+        return attrs.evolve(self._settings, relay=self.management.profile.relay)
 
     def session(self, client: IClient) -> IClientSession:
         """Begin a session for a client that has just connected."""
@@ -266,6 +282,8 @@ class Relay:
             self._register.close()
         self._ingest.signatures.stop()
         self.bans.stop()
+        if self.management is not None:
+            self.management.stop()
         self._events.stop()
 
     def _forget_banned(self, changes: Sequence[BanChange]) -> None:

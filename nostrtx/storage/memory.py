@@ -71,6 +71,7 @@ class MemoryEventStore:
         self._vanished: dict[bytes, int] = {}
         # By kind and subject, in the order in which they were changed.
         self._bans: dict[tuple[BanKind, str], BanChange] = {}
+        self._records: dict[str, bytes] = {}
         self._last_change = 0
         self._last_seq = 0
         self._lock = DeferredLock()
@@ -178,6 +179,19 @@ class MemoryEventStore:
     def ban_changes(self, after: int, most: int) -> Sequence[BanChange]:
         """The next changes of bans."""
         return [one for one in self._bans.values() if one.number > after][:most]
+
+    def record(self, name: str) -> bytes | None:
+        """What is kept under ``name``."""
+        return self._records.get(name)
+
+    def change_record(
+        self, name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> Deferred[bool]:
+        """Keep something else under ``name``."""
+        record = change(self._records.get(name))
+        if record is not None:
+            self._records[name] = record
+        return succeed(record is not None)
 
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last."""

@@ -66,6 +66,8 @@ def _optional_nips(settings: Settings) -> list[int]:
         66: settings.discovery.announce,
         67: settings.limits.eose_hints,
         77: settings.negentropy.enabled,
+        86: settings.management.enabled,
+        98: settings.management.enabled,
     }
     return [nip for nip, is_on in switched.items() if is_on]
 

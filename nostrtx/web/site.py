@@ -26,6 +26,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from nostrtx.config import Settings
+from nostrtx.interfaces import IManagement
 from nostrtx.web.answers import error_answer
 from nostrtx.web.root import RootResource
 from nostrtx.web.trusted_proxies import TrustedProxies
@@ -144,6 +145,11 @@ class _ShortRequest(Request):
     def _handleStar(self) -> None:
         self.render(self.site.resource)
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        # One whose body was too long is answered already.
+        if self._body_bytes <= MAX_BODY_BYTES:
+            super().requestReceived(command, path, version)
+
     def handleContentChunk(self, data: bytes) -> None:
         self._body_bytes += len(data)
         if self._body_bytes <= MAX_BODY_BYTES:
@@ -260,6 +266,8 @@ def relay_site(
     facts: Callable[[], Mapping[str, int]],
     clock: IReactorTime,
     own_pubkey: Callable[[], str] = str,
+    presented: Callable[[], Settings] | None = None,
+    management: IManagement | None = None,
 ) -> RelaySite:
     """
     The factory for the relay's ports.
@@ -270,8 +278,11 @@ def relay_site(
         facts: Counters of the relay for its page.
         clock: The reactor, or a fake clock.
         own_pubkey: The relay's own public key in hexadecimal, if it has one by then.
+        presented: The settings with what has changed since; None if nothing can.
+        management: Answers calls to manage the relay; None if there are none.
     """
-    root = RootResource(settings, facts, own_pubkey)
+    presented = presented or (lambda: settings)
+    root = RootResource(settings, facts, own_pubkey, presented, management)
     listen = settings.listen
     proxies = TrustedProxies(listen) if listen.trusted_proxies else None
     seconds = settings.timing.handshake_seconds

@@ -48,7 +48,7 @@ def empty_database() -> str:
 def give_back(name: str) -> None:
     """Empty a database for the next one who needs it: quicker than a new one."""
     tables = ["events", "bodies", "tags", "deleted_ids", "deleted_addresses"]
-    tables += ["vanished", "bans"]
+    tables += ["vanished", "bans", "records"]
     statements = [f"DELETE FROM nostrtx.{table}" for table in tables]
     statements.append("UPDATE nostrtx.counters SET last_seq = 0, last_ban = 0")
     shared_server().execute("; ".join(statements), name)

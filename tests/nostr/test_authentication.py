@@ -135,7 +135,7 @@ class HTTPAuthenticationTests(SynchronousTestCase):
     def _refusal(self, header: bytes | None, **arguments: Any) -> Rejected:
         arguments = {
             "method": "GET",
-            "url": _HTTP_URL,
+            "urls": [_HTTP_URL],
             "body": b"",
             "now": NOW,
         } | arguments
@@ -157,7 +157,7 @@ class HTTPAuthenticationTests(SynchronousTestCase):
                 event = check_http_authentication(
                     None if text is None else text.encode(),
                     vectors["method"],
-                    vectors["url"],
+                    [vectors["url"]],
                     body,
                     vectors["now"],
                     payload_required=True,
@@ -175,9 +175,18 @@ class HTTPAuthenticationTests(SynchronousTestCase):
         """The URL may be the relay's own, with or without its slash."""
         for u in ("wss://relay.example.com/", "wss://relay.example.com", _HTTP_URL):
             event = check_http_authentication(
-                _header(_http_event(u=u)), "GET", _HTTP_URL, b"", NOW
+                _header(_http_event(u=u)), "GET", [_HTTP_URL], b"", NOW
             )
             self.assertEqual(event.pubkey, public_key(1))
+
+    def test_several_urls(self) -> None:
+        """Any URL that leads to the relay is good; without one, nothing is."""
+        header = _header(_http_event(u="https://b.example/"))
+        urls = ("wss://a.example/", "wss://b.example")
+        event = check_http_authentication(header, "GET", urls, b"", NOW)
+        self.assertEqual(event.pubkey, public_key(1))
+        self._refusal(header, urls=urls[:1])
+        self._refusal(header, urls=())
 
     def test_other_url(self) -> None:
         """Another scheme, host, port, path or query is another URL."""
@@ -201,10 +210,10 @@ class HTTPAuthenticationTests(SynchronousTestCase):
         """The query is part of the URL, letter by letter."""
         url = "https://relay.example.com/a?b=C&d=e"
         event = _http_event(u=url)
-        found = check_http_authentication(_header(event), "GET", url, b"", NOW)
+        found = check_http_authentication(_header(event), "GET", [url], b"", NOW)
         self.assertEqual(found.id, event.id)
         for other in (url.lower(), url + "&f", url.replace("?", "?d=e&")):
-            self._refusal(_header(event), url=other)
+            self._refusal(_header(event), urls=[other])
 
     def test_method(self) -> None:
         """The method is compared letter by letter."""
@@ -218,7 +227,7 @@ class HTTPAuthenticationTests(SynchronousTestCase):
             event = check_http_authentication(
                 _header(_http_event(right)),
                 "GET",
-                _HTTP_URL,
+                [_HTTP_URL],
                 b"body",
                 NOW,
                 payload_required=required,
@@ -234,7 +243,7 @@ class HTTPAuthenticationTests(SynchronousTestCase):
     def test_no_payload(self) -> None:
         """Without a payload tag any body goes, unless one is required."""
         header = _header(_http_event())
-        event = check_http_authentication(header, "GET", _HTTP_URL, b"body", NOW)
+        event = check_http_authentication(header, "GET", [_HTTP_URL], b"body", NOW)
         self.assertEqual(event.pubkey, public_key(1))
         self._refusal(header, payload_required=True)
 
@@ -250,7 +259,7 @@ class HTTPAuthenticationTests(SynchronousTestCase):
             b"nostr " + padded.rstrip(b"="),
             b"Nostr " + urlsafe_b64encode(event.raw),
         ):
-            found = check_http_authentication(header, "GET", _HTTP_URL, b"", NOW)
+            found = check_http_authentication(header, "GET", [_HTTP_URL], b"", NOW)
             self.assertEqual(found.id, event.id)
 
     def test_no_credentials(self) -> None:
@@ -283,6 +292,6 @@ class HTTPAuthenticationTests(SynchronousTestCase):
     def test_long_header(self) -> None:
         """A header that is longer than any sensible one is not looked at."""
         header = _header(_http_event()).ljust(MAX_HEADER_BYTES)
-        event = check_http_authentication(header, "GET", _HTTP_URL, b"", NOW)
+        event = check_http_authentication(header, "GET", [_HTTP_URL], b"", NOW)
         self.assertEqual(event.pubkey, public_key(1))
         self._refusal(header + b" ")

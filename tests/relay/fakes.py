@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -335,6 +335,7 @@ class HeldStore:
         hold_bans: Whether changes of bans wait for the test.
         ban_parts: Those that were held, oldest first.
         bans_error: With what reading the bans fails, if it is to.
+        record_error: With what reading and changing records fails, if it is to.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -364,6 +365,7 @@ class HeldStore:
         self.hold_bans = False
         self.ban_parts: list[tuple[Deferred[Sequence[BanChange]], int, int]] = []
         self.bans_error: Exception | None = None
+        self.record_error: StoreError | None = None
 
     def open(self) -> None:
         """Open the store within."""
@@ -443,6 +445,20 @@ class HeldStore:
     def lift_bans(self, bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:
         """Lift in the store within."""
         return self.inner.lift_bans(bans)
+
+    def record(self, name: str) -> bytes | None:
+        """What is kept in the store within."""
+        if self.record_error is not None:
+            raise self.record_error
+        return self.inner.record(name)
+
+    def change_record(
+        self, name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> Deferred[bool]:
+        """Change what is kept in the store within."""
+        if self.record_error is not None:
+            return fail(self.record_error)
+        return self.inner.change_record(name, change)
 
     def ban_changes(
         self, after: int, most: int

@@ -13,6 +13,7 @@ from tests.storage.deletion_tests import DeletionTests, ExpiryTests
 from tests.storage.filter_tests import FilterTests, OrderTests
 from tests.storage.more_tests import MoreTests
 from tests.storage.query_tests import QueryTests
+from tests.storage.record_tests import RecordTests
 from tests.storage.saving_tests import SavingTests
 from tests.storage.screen_tests import ScreenTests
 from tests.storage.sealed_set_tests import SealedSetTests
@@ -30,6 +31,7 @@ class EventStoreTests(
     MoreTests,
     OrderTests,
     QueryTests,
+    RecordTests,
     SealedSetTests,
     ScreenTests,
     VanishTests,

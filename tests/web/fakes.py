@@ -7,13 +7,14 @@ from secrets import token_bytes
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from zope.interface import implementer
 
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.config import Settings
-from nostrtx.interfaces import IClient, IClientSession, IRelay
+from nostrtx.interfaces import IClient, IClientSession, IManagement, IRelay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.connection import RelayWebSocketProtocol
@@ -135,6 +136,29 @@ class FakeRelay:
         self.refused[address] = (code, why)
         for call in self._on_refusals:
             call()
+
+
+@implementer(IManagement)
+class FakeManagement:
+    """
+    Takes calls, and answers them when the test says.
+
+    Attributes:
+        calls: Authorization, query and body of each, oldest first.
+        answers: Their answers.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[bytes | None, str, bytes]] = []
+        self.answers: list[Deferred[tuple[int, bytes]]] = []
+
+    def answer(
+        self, authorization: bytes | None, query: str, body: bytes
+    ) -> Deferred[tuple[int, bytes]]:
+        """Keep the call."""
+        self.calls.append((authorization, query, body))
+        self.answers.append(Deferred())
+        return self.answers[-1]
 
 
 class FakeTransport(StringTransport):

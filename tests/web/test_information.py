@@ -12,6 +12,7 @@ from nostrtx.config import (
     DiscoverySettings,
     GroupSettings,
     LimitSettings,
+    ManagementSettings,
     MembershipSettings,
     NegentropySettings,
     RelaySettings,
@@ -174,6 +175,21 @@ class AnnouncementTests(SynchronousTestCase):
             settings = Settings(discovery=DiscoverySettings(announce=announce))
             nips = information_of(settings)["supported_nips"]
             self.assertEqual(66 in nips, announce)
+
+
+class ManagedTests(SynchronousTestCase):
+    """What a relay that is managed from afar says."""
+
+    def test_on_and_off(self) -> None:
+        """NIP-86 is claimed, and NIP-98 with it, where somebody may manage it."""
+        for keys, claimed in (((), set()), (("ab" * 32,), {86, 98})):
+            for management in (
+                ManagementSettings(owners=keys),
+                ManagementSettings(moderators=keys),
+            ):
+                settings = Settings(management=management)
+                nips = set(information_of(settings)["supported_nips"])
+                self.assertEqual(nips & {86, 98}, claimed)
 
 
 class WantsInformationTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ last is published next, a list together with the news of who came and went.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -178,6 +178,24 @@ class Membership:
                 return self._own.sign(Draft(INVITE, invite_tags(invite.code)))
         return None
 
+    @property
+    def members(self) -> Collection[bytes]:
+        """The public keys of all members."""
+        return self._access.members.keys()
+
+    async def change(self, change: Callable[[Register], bool]) -> None:
+        """
+        Change the register for the operator, and tell of it.
+
+        Args:
+            change: Does that, in a thread; gives whether anything is different now.
+
+        Raises:
+            RegisterError: The register cannot be changed that way, or not written.
+        """
+        if await self._do(lambda: change(self._register)):
+            await self._tell()
+
     async def publish(self) -> None:
         """
         Take note of what is in the register, and tell what has changed.
@@ -226,15 +244,18 @@ class Membership:
             raise Rejected(ReasonPrefix.RESTRICTED, _REFUSALS[outcome])
         if outcome is not Outcome.DONE:
             return Taken(f"duplicate: {_ALREADY[kind, outcome]}")
-        try:
-            await self.publish()
-        except Exception:
-            # The request is granted all the same; the watch tells of it later.
-            self._log.failure("News of the members could not be published.")
+        await self._tell()
         if kind == LEAVE_REQUEST:
             return Taken("")
         urls = self._urls()
         return Taken(f"info: welcome to {urls[0] if urls else 'this relay'}!")
+
+    async def _tell(self) -> None:
+        try:
+            await self.publish()
+        except Exception:
+            # The register is changed all the same; the watch tells of it later.
+            self._log.failure("News of the members could not be published.")
 
     async def _watch(self) -> None:
         is_restored = False

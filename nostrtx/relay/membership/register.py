@@ -164,6 +164,11 @@ class Register:
             self._give(pubkey, roles)
             return True
 
+    def let_in(self, pubkey: bytes) -> bool:
+        """Add somebody, whose roles stay as they are; False if that is a member."""
+        with self._db.transaction():
+            return self._add(pubkey)
+
     def restore(self, contents: Contents) -> bool:
         """
         Add members and roles that a register lost; once in the life of each.
@@ -188,6 +193,41 @@ class Register:
         """Remove a member, and the codes it was given; False if it is none."""
         with self._db.transaction():
             return self._remove(pubkey)
+
+    def give_role(self, pubkey: bytes, role: str) -> bool:
+        """
+        Give a member one more role; False if the member has it.
+
+        Raises:
+            RegisterError: There is no such member or no such role.
+        """
+        with self._db.transaction():
+            if not self._has("members", "pubkey", pubkey):
+                raise RegisterError("there is no such member")
+            if not self._has("roles", "id", role):
+                raise RegisterError(f"there is no role {role!r}")
+            return self._give(pubkey, [role]) > 0
+
+    def take_role(self, pubkey: bytes, role: str) -> bool:
+        """Take a role from a member; False if nobody has it there."""
+        with self._db.transaction():
+            taken = self._db.change(
+                "DELETE FROM member_roles WHERE pubkey = ? AND role = ?", (pubkey, role)
+            )
+            return taken > 0
+
+    def edit_role(self, role: Role) -> bool:
+        """
+        Define a role anew.
+
+        Raises:
+            RegisterError: There is no such role.
+        """
+        with self._db.transaction():
+            if not self._has("roles", "id", role.id):
+                raise RegisterError(f"there is no role {role.id!r}")
+            self._put_role(role)
+            return True
 
     def put_role(self, role: Role) -> None:
         """Define a role, or define it anew."""
@@ -285,12 +325,14 @@ class Register:
         )
         return added > 0
 
-    def _give(self, pubkey: bytes, roles: Iterable[str]) -> None:
-        for role in roles:
+    def _give(self, pubkey: bytes, roles: Iterable[str]) -> int:
+        return sum(
             self._db.change(
                 "INSERT INTO member_roles VALUES (?, ?) ON CONFLICT DO NOTHING",
                 (pubkey, role),
             )
+            for role in roles
+        )
 
     def _remove(self, pubkey: bytes) -> bool:
         self._db.change("DELETE FROM member_roles WHERE pubkey = ?", (pubkey,))

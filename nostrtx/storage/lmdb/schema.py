@@ -21,6 +21,7 @@ marks         what was deleted, and by whom;           until when
 expiries      expiration, ``seq``                      posting
 bans          kind and subject of a ban                number of its last change
 ban_changes   number of a change                       the change, as JSON
+records       name                                     what is kept under it
 meta          name                                     version, counters, identity
 ============  =======================================  ==========================
 
@@ -82,6 +83,7 @@ class Databases:
     expiries: Any
     bans: Any
     ban_changes: Any
+    records: Any
     meta: Any
 
 
@@ -105,7 +107,7 @@ def open_databases(path: str, max_bytes: int) -> Databases:
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         env = lmdb.open(
-            path, map_size=max_bytes, max_dbs=16, max_readers=_MAX_READERS, mode=0o600
+            path, map_size=max_bytes, max_dbs=32, max_readers=_MAX_READERS, mode=0o600
         )
     except OSError as error:
         raise StoreUnusable(f"cannot make {path}: {error.strerror}") from None

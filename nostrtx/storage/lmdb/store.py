@@ -200,6 +200,22 @@ class LMDBEventStore:
         except lmdb.Error as error:
             raise self._unreadable() from error
 
+    def record(self, name: str) -> bytes | None:
+        """What is kept under ``name``, by whatever process."""
+        databases = self._opened()
+        try:
+            with databases.env.begin() as txn:
+                record: bytes | None = txn.get(name.encode(), db=databases.records)
+                return record
+        except lmdb.Error as error:
+            raise self._unreadable() from error
+
+    def change_record(
+        self, name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> Deferred[bool]:
+        """Keep something else under ``name``."""
+        return self._write(lambda writer: writer.change_record(name, change))
+
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last, by whatever process."""
         try:

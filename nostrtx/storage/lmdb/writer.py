@@ -240,6 +240,16 @@ class EventWriter:
                 self._txn.delete(mark, db=self._db.marks)
         return len(lifted)
 
+    def change_record(
+        self, name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> bool:
+        """Keep something else under ``name``; whether it was changed."""
+        key = name.encode()
+        record = change(self._txn.get(key, db=self._db.records))
+        if record is not None:
+            self._txn.put(key, record, db=self._db.records)
+        return record is not None
+
     def remove_expired(self, now: float, most: int) -> int:
         """Remove at most ``most`` events that have expired by ``now``; how many."""
         end = expiry_key(max(int(now), -1) + 1, b"")

@@ -41,6 +41,7 @@ from nostrtx.storage.postgres.migrations import Prepared, prepare_store
 from nostrtx.storage.postgres.newest import raws_of
 from nostrtx.storage.postgres.query import PostgresStoredQuery
 from nostrtx.storage.postgres.reads import Reads
+from nostrtx.storage.postgres.records import record
 from nostrtx.storage.postgres.sealed_sets import find_records, sealed
 from nostrtx.storage.postgres.session import Session, connection_parameters
 from nostrtx.storage.postgres.snapshot import Snapshot
@@ -227,6 +228,19 @@ class PostgresEventStore:
         return self._log_reader.do(
             lambda session, seconds: ban_changes(session, after, most), is_slow=True
         )
+
+    def record(self, name: str) -> Deferred[bytes | None]:
+        """What is kept under ``name``."""
+        self._check_open()
+        return self._log_reader.do(
+            lambda session, seconds: record(session, name), is_slow=True
+        )
+
+    def change_record(
+        self, name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> Deferred[bool]:
+        """Keep something else under ``name``."""
+        return self._write(lambda: self._event_writer.change_record(name, change))
 
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last, as far as this process knows."""

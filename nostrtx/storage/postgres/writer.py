@@ -36,6 +36,7 @@ from nostrtx.storage.postgres.keys import (
     tag_key,
 )
 from nostrtx.storage.postgres.link import Link
+from nostrtx.storage.postgres.records import change_record
 from nostrtx.storage.postgres.rules import Batch, Held, Marks, named_by
 from nostrtx.storage.postgres.session import UNREACHABLE, Session, begin_writing
 
@@ -233,6 +234,15 @@ class EventWriter:
         """Lift bans; how many there were."""
         begin = begin_writing(self._lock_seconds)
         return self._transact(lambda session: lift_bans(session, begin, named))
+
+    def change_record(
+        self, name: str, change: Callable[[bytes | None], bytes | None]
+    ) -> bool:
+        """Keep something else under ``name``; whether it was changed."""
+        begin = begin_writing(_LOCK_SECONDS)
+        return self._transact(
+            lambda session: change_record(session, begin, name, change)
+        )
 
     def _transact(self, work: Callable[[Session], tuple[Sequence[Ask], _T]]) -> _T:
         """

@@ -101,6 +101,39 @@ class MemberTests(RegisterCase):
         self.assertTrue(self.register.add_member(ALICE, ("b",)))
         self.assertEqual(self.members(), {ALICE: ("b",)})
 
+    def test_let_in(self) -> None:
+        """Whoever is let in and was a member keeps all roles."""
+        self.register.put_role(Role("a"))
+        self.assertTrue(self.register.let_in(ALICE))
+        self.assertEqual(self.members(), {ALICE: ()})
+        self.register.add_member(ALICE, ("a",))
+        self.assertFalse(self.register.let_in(ALICE))
+        self.assertEqual(self.members(), {ALICE: ("a",)})
+
+    def test_one_role(self) -> None:
+        """A role is given and taken by itself."""
+        for role in ("a", "b"):
+            self.register.put_role(Role(role))
+        self.register.add_member(ALICE, ("a",))
+        self.assertTrue(self.register.give_role(ALICE, "b"))
+        self.assertFalse(self.register.give_role(ALICE, "b"))
+        self.assertEqual(self.members(), {ALICE: ("a", "b")})
+        self.assertTrue(self.register.take_role(ALICE, "a"))
+        self.assertFalse(self.register.take_role(ALICE, "a"))
+        self.assertFalse(self.register.take_role(BOB, "b"))
+        self.assertEqual(self.members(), {ALICE: ("b",)})
+        self.assertRaises(RegisterError, self.register.give_role, ALICE, "c")
+        self.assertRaises(RegisterError, self.register.give_role, BOB, "a")
+        self.assertEqual(self.members(), {ALICE: ("b",)})
+
+    def test_edit_role(self) -> None:
+        """Only a role that is there can be edited."""
+        self.assertRaises(RegisterError, self.register.edit_role, Role("a"))
+        self.register.put_role(Role("a"))
+        self.assertTrue(self.register.edit_role(Role("a", "A", "first", 3, 4)))
+        roles = self.other.contents().roles
+        self.assertEqual(roles, (Role("a", "A", "first", 3, 4),))
+
     def test_unknown_role(self) -> None:
         """A role that does not exist is given to nobody."""
         error = self.assertRaises(

@@ -1,0 +1,1 @@
+"""Management of the relay from afar, by its owners and moderators (NIP-86)."""

@@ -1,0 +1,179 @@
+# -*- test-case-name: tests.relay.management.test_management -*-
+"""
+Who may manage the relay from afar, and what comes of it (NIP-86, NIP-98).
+
+A call is done only if it was signed a moment ago, for this relay and for nothing but
+this call, by an owner or a moderator, and was not done before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import (
+    IBroadcaster,
+    IEventStore,
+    IManagement,
+    RegisterError,
+    StoreError,
+)
+from nostrtx.nostr.authentication import check_http_authentication
+from nostrtx.nostr.bans import BanError
+from nostrtx.nostr.errors import Rejected
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.management import (
+    Call,
+    CallError,
+    NotACallError,
+    error_of_call,
+    parse_call,
+    result_of_call,
+)
+from nostrtx.relay.bans import Bans
+from nostrtx.relay.management.method import Method
+from nostrtx.relay.management.methods import methods
+from nostrtx.relay.management.profile import Profile
+from nostrtx.relay.management.used_once import UsedOnce
+from nostrtx.relay.membership.members import Membership
+
+
+@implementer(IManagement)
+class Management:
+    """
+    Answers calls to manage the relay.
+
+    Args:
+        settings: ``management``, ``relay`` and ``cluster``.
+        store: Where lasts what is changed.
+        broadcaster: Hears from other processes, and tells them.
+        clock: Wall-clock time.
+        bans: Of the relay.
+        membership: Its members, if it has any.
+        urls: The URLs by which clients know this relay.
+
+    Attributes:
+        profile: What the relay says of itself.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: IEventStore,
+        broadcaster: IBroadcaster,
+        clock: IReactorTime,
+        bans: Bans,
+        membership: Membership | None,
+        urls: Callable[[], Sequence[str]],
+    ) -> None:
+        self.profile = Profile(
+            store, broadcaster, clock, settings.cluster.poll_seconds, settings.relay
+        )
+        self._used = UsedOnce(store, clock)
+        self._bans = bans
+        self._urls = urls
+        self._clock = clock
+        self._owners = frozenset(settings.management.owners)
+        self._moderators = frozenset(settings.management.moderators)
+        protected = self._owners | self._moderators
+        self._methods = methods(bans, membership, self.profile, protected, clock)
+
+    def start(self) -> None:
+        """Follow what the relay says of itself; the store is open."""
+        self.profile.start()
+
+    def stop(self) -> None:
+        """Follow it no more."""
+        self.profile.stop()
+
+    def answer(
+        self, authorization: bytes | None, query: str, body: bytes
+    ) -> Deferred[tuple[int, bytes]]:
+        """See :meth:`IManagement.answer`."""
+        return Deferred.fromCoroutine(self._answer(authorization, query, body))
+
+    async def _answer(
+        self, authorization: bytes | None, query: str, body: bytes
+    ) -> tuple[int, bytes]:
+        try:
+            event = self._authorized(authorization, query, body)
+        except Rejected as refusal:
+            return 401, error_of_call(str(refusal))
+        known = self._methods_for(event)
+        if not known:
+            return 403, error_of_call("restricted: you may not manage this relay")
+        if not self._bans.loaded.is_past:
+            return 503, error_of_call("error: the relay is starting")
+        try:
+            if not await self._used.use(event):
+                return 401, error_of_call("invalid: this event was used before")
+            call = parse_call(body)
+            result = await self._do(call, known)
+        except NotACallError as error:
+            return 400, error_of_call(f"invalid: {error}")
+        except (CallError, BanError) as error:
+            return 200, error_of_call(f"invalid: {error}")
+        except (StoreError, RegisterError) as error:
+            self._log.error("A call failed: {reason}.", reason=error)
+            return 200, error_of_call(f"error: {error}")
+        except CancelledError:
+            raise
+        except Exception:
+            self._log.failure("A call failed.")
+            return 500, error_of_call("error: internal error")
+        self._log.info(
+            "{caller} has called {method}.",
+            caller=event.pubkey.hex(),
+            method=call.method,
+        )
+        return 200, result_of_call(result)
+
+    def _authorized(
+        self, authorization: bytes | None, query: str, body: bytes
+    ) -> Event:
+        """
+        The event that authorizes a call.
+
+        Raises:
+            Rejected: There is none, or it does not.
+        """
+        urls = [f"{url}?{query}" if query else url for url in self._urls()]
+        return check_http_authentication(
+            authorization,
+            "POST",
+            urls,
+            body,
+            self._clock.seconds(),
+            payload_required=True,
+        )
+
+    def _methods_for(self, event: Event) -> dict[str, Method]:
+        """The methods that an event's author may call."""
+        caller = event.pubkey.hex()
+        if caller in self._owners:
+            return self._methods
+        # The operator may ban a moderator with the command.
+        if caller not in self._moderators or event.pubkey in self._bans.banned.pubkeys:
+            return {}
+        return {
+            name: method
+            for name, method in self._methods.items()
+            if not method.is_for_owners
+        }
+
+    async def _do(self, call: Call, known: dict[str, Method]) -> object:
+        if call.method == "supportedmethods":
+            return sorted(known)
+        method = known.get(call.method)
+        if method is not None:
+            return await method.do(call)
+        if call.method in self._methods:
+            raise CallError("only owners of this relay may do that")
+        raise CallError("this relay has no such method")

@@ -1,0 +1,177 @@
+# -*- test-case-name: tests.relay.management.test_methods -*-
+"""
+What can be done from afar: the methods of NIP-86 that this relay knows.
+
+A method checks its parameters before it changes anything, and doing again what is done
+changes nothing: so whoever was told of an error may call again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+from twisted.internet.interfaces import IReactorTime
+
+from nostrtx.nostr.bans import Ban, BanKind, ban_subject
+from nostrtx.nostr.management import Call, CallError
+from nostrtx.relay.bans import Bans
+from nostrtx.relay.management.admitting import admitting_methods
+from nostrtx.relay.management.method import Method
+from nostrtx.relay.management.profile import Profile
+from nostrtx.relay.membership.members import Membership
+
+#: Longest texts, in characters.
+MAX_NAME: Final = 100
+MAX_DESCRIPTION: Final = 10_000
+MAX_URL: Final = 2048
+
+_ID: Final = "the event's id"
+
+
+def methods(
+    bans: Bans,
+    membership: Membership | None,
+    profile: Profile,
+    protected: Collection[str],
+    clock: IReactorTime,
+) -> dict[str, Method]:
+    """
+    All methods that work on a relay, by name.
+
+    Args:
+        bans: Of the relay.
+        membership: Its members, if it has any.
+        profile: What it says of itself.
+        protected: Keys in hexadecimal that cannot be banned.
+        clock: Wall-clock time.
+    """
+    banning = _Banning(bans, membership, protected, clock)
+    known = {
+        "banpubkey": Method(banning.ban_pubkey),
+        "unbanpubkey": Method(banning.unban_pubkey),
+        "listbannedpubkeys": Method(banning.banned_pubkeys),
+        "banevent": Method(banning.ban_event),
+        "unbanevent": Method(banning.unban_event),
+        # There are no other lists of events than the one of those that are banned.
+        "allowevent": Method(banning.unban_event),
+        "listbannedevents": Method(banning.banned_events),
+        "blockip": Method(banning.block_address),
+        "unblockip": Method(banning.unblock_address),
+        "listblockedips": Method(banning.blocked_addresses),
+        "changerelayname": Method(_Naming(profile).change_name, True),
+        "changerelaydescription": Method(_Naming(profile).change_description, True),
+        "changerelayicon": Method(_Naming(profile).change_icon, True),
+    }
+    if membership is not None:
+        known |= admitting_methods(bans, membership)
+    return known
+
+
+class _Banning:
+    """Bans, made and lifted."""
+
+    def __init__(
+        self,
+        bans: Bans,
+        membership: Membership | None,
+        protected: Collection[str],
+        clock: IReactorTime,
+    ) -> None:
+        self._bans = bans
+        self._membership = membership
+        self._protected = protected
+        self._clock = clock
+
+    async def ban_pubkey(self, call: Call) -> bool:
+        pubkey = call.pubkey_param(0)
+        if pubkey in self._protected:
+            raise CallError("owners and moderators cannot be banned")
+        await self._ban(BanKind.PUBKEY, pubkey, call.reason_param(1))
+        if self._membership is not None:
+            member = bytes.fromhex(pubkey)
+            await self._membership.change(
+                lambda register: register.remove_member(member)
+            )
+        return True
+
+    async def unban_pubkey(self, call: Call) -> bool:
+        await self._bans.lift(BanKind.PUBKEY, call.pubkey_param(0))
+        return True
+
+    async def banned_pubkeys(self, call: Call) -> object:
+        return self._listed(BanKind.PUBKEY, "pubkey")
+
+    async def ban_event(self, call: Call) -> bool:
+        event_id, reason = call.hex_param(0, _ID), call.reason_param(1)
+        await self._ban(BanKind.EVENT, event_id, reason)
+        return True
+
+    async def unban_event(self, call: Call) -> bool:
+        await self._bans.lift(BanKind.EVENT, call.hex_param(0, _ID))
+        return True
+
+    async def banned_events(self, call: Call) -> object:
+        return self._listed(BanKind.EVENT, "id")
+
+    async def block_address(self, call: Call) -> bool:
+        reason = call.reason_param(1)
+        await self._ban(BanKind.ADDRESS, _address(call), reason)
+        return True
+
+    async def unblock_address(self, call: Call) -> bool:
+        await self._bans.lift(BanKind.ADDRESS, _address(call))
+        return True
+
+    async def blocked_addresses(self, call: Call) -> object:
+        return self._listed(BanKind.ADDRESS, "ip")
+
+    async def _ban(self, kind: BanKind, subject: str, reason: str) -> None:
+        now = int(self._clock.seconds())
+        await self._bans.put([Ban(kind, subject, reason, now)])
+
+    def _listed(self, kind: BanKind, called: str) -> list[dict[str, str]]:
+        return [
+            {called: ban.subject} | ({"reason": ban.reason} if ban.reason else {})
+            for ban in self._bans.banned.bans(kind)
+        ]
+
+
+class _Naming:
+    """What the relay says of itself; an empty text is what the settings say."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+
+    async def change_name(self, call: Call) -> bool:
+        name = call.text_param(0, "the name", MAX_NAME)
+        await self._profile.change("name", name)
+        return True
+
+    async def change_description(self, call: Call) -> bool:
+        text = call.text_param(0, "the description", MAX_DESCRIPTION, has_lines=True)
+        await self._profile.change("description", text)
+        return True
+
+    async def change_icon(self, call: Call) -> bool:
+        url = call.text_param(0, "the icon", MAX_URL)
+        if url and not _is_web_url(url):
+            raise CallError("the icon must be a URL that begins with https://")
+        await self._profile.change("icon", url)
+        return True
+
+
+def _address(call: Call) -> str:
+    address = call.param(0)
+    if not isinstance(address, str):
+        raise CallError("the address must be a text")
+    return ban_subject(BanKind.ADDRESS, address)
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("https", "http") and bool(parts.netloc) and " " not in text
