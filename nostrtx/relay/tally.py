@@ -27,8 +27,6 @@ COUNTERS: Final = "counters"
 #: After so many beats it is told if no more has changed than the counters of news.
 NEWS_BEATS: Final = 10
 
-_PASSING: Final = GAUGES | MEASURED_GAUGES
-
 
 @attrs.frozen
 class _Process:
@@ -129,5 +127,5 @@ class Tally:
             counts = process.counts.items()
             self._past.add(
                 process.instance,
-                {what: count for what, count in counts if what not in _PASSING},
+                {what: count for what, count in counts if what not in GAUGES},
             )
