@@ -273,6 +273,18 @@ class IEventStore(Interface):
         it from all others, and ``layout``, its version. Only while it is open.
         """
 
+    def sizes() -> Deferred[Mapping[str, int]] | Mapping[str, int]:
+        """
+        How many bytes each part of the store takes, by its name. Cheap.
+
+        Returns:
+            The sizes, at once from an embedded store. The Deferred fails with
+            :class:`StoreError`.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
     def save_events(events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """
         Save events in one transaction, each by the rules, in the order given.
@@ -405,15 +417,6 @@ class IEventStore(Interface):
 
         Raises:
             StoreError: The store failed.
-        """
-
-    def heard_of(seq: int) -> None:
-        """
-        Take note that the log ends at ``seq``, as others say, or at least there.
-
-        What a store elsewhere answers from now on must hold all events up to there,
-        for they may have been delivered by then. A smaller ``seq`` than before says
-        that the log was put back.
         """
 
     def log_after(seq: int, most: int) -> Deferred[LogPart] | LogPart:

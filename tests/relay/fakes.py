@@ -315,7 +315,6 @@ class HeldStore:
         queries: All queries, oldest first.
         hold_saves: Whether saves wait for the test.
         hold_pages: Whether pages wait for the test.
-        heard: Where others said that the log ends.
         hold_log: Whether parts of the log wait for the test.
         log_parts: Those that were held, oldest first.
         log_error: With what reading the log fails, if it is to.
@@ -344,7 +343,6 @@ class HeldStore:
         self.queries: list[HeldQuery] = []
         self.hold_saves = False
         self.hold_pages = False
-        self.heard: list[int] = []
         self.hold_log = False
         self.log_parts: list[tuple[Deferred[LogPart], LogPart]] = []
         self.log_error: StoreError | None = None
@@ -376,6 +374,10 @@ class HeldStore:
     def facts(self) -> Mapping[str, str]:
         """Those of the store within."""
         return self.inner.facts()
+
+    def sizes(self) -> Mapping[str, int]:
+        """Those of the store within."""
+        return self.inner.sizes()
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """Save now, or when the test says."""
@@ -465,10 +467,6 @@ class HeldStore:
     def last_seq(self) -> int:
         """That of the store within."""
         return self.inner.last_seq()
-
-    def heard_of(self, seq: int) -> None:
-        """Take note of what was heard."""
-        self.heard.append(seq)
 
     def log_after(self, seq: int, most: int) -> Deferred[LogPart] | LogPart:
         """What is in the log at this moment, now or when the test says."""

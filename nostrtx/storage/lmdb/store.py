@@ -43,7 +43,7 @@ from nostrtx.storage.lmdb.bans import ban_changes
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
-from nostrtx.storage.lmdb.schema import VERSION, Databases, open_databases
+from nostrtx.storage.lmdb.schema import VERSION, Databases, open_databases, sizes_of
 from nostrtx.storage.lmdb.sealed_sets import find_records
 from nostrtx.storage.lmdb.snapshot import Snapshot
 from nostrtx.storage.lmdb.writer import EventWriter
@@ -113,6 +113,14 @@ class LMDBEventStore:
         """The number drawn when the store was made, and the layout."""
         databases = self._opened()
         return {"store": databases.identity, "layout": VERSION.decode()}
+
+    def sizes(self) -> Mapping[str, int]:
+        """The pages of each database, and what is free for later use."""
+        databases = self._opened()
+        try:
+            return sizes_of(databases)
+        except lmdb.Error as error:
+            raise self._unreadable() from error
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """
@@ -210,9 +218,6 @@ class LMDBEventStore:
                 snapshot.close()
         except lmdb.Error as error:
             raise self._unreadable() from error
-
-    def heard_of(self, seq: int) -> None:
-        """Every answer holds all that was stored by then."""
 
     def log_after(self, seq: int, most: int) -> LogPart:
         """A part of the arrival log."""

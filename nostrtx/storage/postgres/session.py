@@ -78,9 +78,7 @@ def connection_parameters(url: str) -> dict[str, Any]:
             "the store's URL is not understood: it must be like"
             " postgresql://user@host/database"
         ) from None
-    host, database = (str(given.get(name, "")) for name in ("host", "dbname"))
-    # With one in front, a host is a socket that is no file.
-    if "@" in host[1:] or "@" in database:
+    if any("@" in str(given.get(name, "")) for name in ("host", "dbname")):
         # A piece of a password, which whoever cannot connect to it would tell.
         raise StoreUnusable(
             "the store's URL is not understood: in a password, write @ and / as"

@@ -69,6 +69,12 @@ _LOG: Final = (
     " ORDER BY seq LIMIT %(most)s) b ON true"
 )
 
+_SIZES: Final[Ask] = (
+    "SELECT relname::text, pg_total_relation_size(oid) FROM pg_class"
+    " WHERE relnamespace = 'nostrtx'::regnamespace AND relkind = 'r'",
+    {},
+)
+
 
 @implementer(IEventStore)
 class PostgresEventStore:
@@ -141,6 +147,11 @@ class PostgresEventStore:
         if prepared is None:
             raise StoreError("the event store was never open")
         return {"store": prepared.identity, "layout": str(prepared.version)}
+
+    def sizes(self) -> Deferred[Mapping[str, int]]:
+        """The bytes of each table with its indexes."""
+        self._check_open()
+        return self._readers.do(lambda session, seconds: dict(session.ask(_SIZES)[0]))
 
     def close(self) -> Deferred[None]:
         """Finish what was handed over, then close."""
@@ -231,10 +242,6 @@ class PostgresEventStore:
     def last_seq(self) -> int:
         """The ``seq`` of the event stored last, as far as this process knows."""
         return self._last_heard
-
-    def heard_of(self, seq: int) -> None:
-        """Ask a replica only where it is as far as that."""
-        self._last_heard = seq
 
     def log_after(self, seq: int, most: int) -> Deferred[LogPart]:
         """A part of the arrival log."""
