@@ -436,9 +436,25 @@ class LogSettings:
     Attributes:
         connections: Whether every connection that ends gets a line: how long it
             lasted, what went in and out, why it ended. Never the address.
+        slow_query_seconds: A query for which the store works so long gets a line, at
+            most one a second: the shape of its filters, and no values. 0 for none.
     """
 
     connections: bool = False
+    slow_query_seconds: float = attrs.field(default=1.0, validator=at_least(0))
+
+
+@attrs.frozen
+class AdminSettings:
+    """
+    ``[admin]``: metrics and health, on ports of their own.
+
+    Attributes:
+        endpoints: Twisted endpoint descriptions; none if there are none. Whoever can
+            connect there may read all of it, so name a private address.
+    """
+
+    endpoints: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -461,6 +477,7 @@ class Settings:
     negentropy: NegentropySettings = NegentropySettings()
     cluster: ClusterSettings = ClusterSettings()
     log: LogSettings = LogSettings()
+    admin: AdminSettings = AdminSettings()
 
     @property
     def key_file(self) -> str | None:

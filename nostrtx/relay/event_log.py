@@ -365,7 +365,6 @@ class EventLog:
             upto=self._upto,
         )
         self._upto = self._known = last
-        self._store.heard_of(last)
         self._waiting.clear()
         self._waiting_bytes = 0
         self.recent.clear()
@@ -409,8 +408,6 @@ class EventLog:
         except (NewsError, ValueError) as error:
             self._not_understood(sender, error)
             return
-        if run.last > self._known:
-            self._store.heard_of(run.last)
         if fresh:
             self._statistics.events_heard += len(fresh)
             self._wait_with(fresh)

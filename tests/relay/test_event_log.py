@@ -400,15 +400,6 @@ class DistantStoreTests(BothWaysTests, EventLogCase):
         self.assertEqual(self.there.statistics.events_heard, 2)
         self.assertEqual(self.there.statistics.events_read, 0)
 
-    def test_store_is_told(self) -> None:
-        """The store hears how far the log goes, before anything of it is delivered."""
-        self.there.events.follow(
-            lambda event, seq, now: self.assertLessEqual(seq, max(self.store.heard))
-        )
-        self.here.commit(*notes("1", "2"))
-        self.here.commit(*notes("3"))
-        self.assertEqual(self.store.heard, [2, 3])
-
     def test_overtaken(self) -> None:
         """News that another has overtaken is waited for, and the store left alone."""
         first = self.here.store_only(*notes("1"))

@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.logger import Logger
 
 from nostrtx.config import Settings
-from nostrtx.interfaces import IAdmission, IEventStore, StoreError
+from nostrtx.interfaces import IAdmission, IEventStore
 from nostrtx.nostr.event import Event
-from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.groups.access import GroupAccess, is_in_group
 from nostrtx.relay.groups.admission import GroupAdmission
@@ -22,9 +18,6 @@ from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.groups.office import GroupOffice
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
-
-#: How long to wait before the store is asked again, in seconds.
-_RETRY_SECONDS: Final = 1.0
 
 
 class Groups:
@@ -43,8 +36,6 @@ class Groups:
         admission: The rule for what comes in.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         access: GroupAccess,
@@ -54,7 +45,6 @@ class Groups:
         settings: Settings,
         events: EventLog,
     ) -> None:
-        self._clock = clock
         self._archive = Archive(store, clock)
         self._tasks = BackgroundTasks()
         self._ledger = GroupLedger(access, own, store, self._archive, clock, events)
@@ -75,24 +65,12 @@ class Groups:
 
     def start(self) -> None:
         """Find the groups in the store, which is open; the relay's key is loaded."""
-        self._tasks.start(self._load(), "Reading the groups")
+        self._tasks.start(self._office.load(), "Reading the groups")
 
     def stop(self) -> None:
         """Do no more in the background."""
         self._tasks.cancel_all()
         self._ledger.stop()
-
-    async def _load(self) -> None:
-        complaint = Complaint(self._log, "Reading the groups")
-        while True:
-            try:
-                await self._office.load()
-            except StoreError as error:
-                complaint.fails(error)
-                await deferLater(self._clock, _RETRY_SECONDS)
-            else:
-                complaint.works()
-                return
 
     def note(self, event: Event, seq: int, now: float) -> None:
         """Take note of a new event, before it is delivered."""

@@ -147,20 +147,8 @@ class FaultTests(GroupCase):
         self.under_test.store.inner = before
         self.under_test.store.query_error = StoreError("broken")
         self.begin(self.under_test)
+        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
         self.under_test.store.query_error = None
         self.assertFalse(self.sees(self.known(BOB), note))
         for kind in (9, 9007, 9021):
             self.refuse("error", BOB, kind, content="x")
-
-    def test_read_later(self) -> None:
-        """Once the store can be read again the groups are known, without a restart."""
-        self.create()
-        before = self.under_test.store.inner
-        self.under_test = type(self.under_test)(self.settings)
-        self.under_test.store.inner = before
-        self.under_test.store.query_error = StoreError("broken")
-        self.begin(self.under_test)
-        self.under_test.store.query_error = None
-        self.under_test.clock.advance(1)
-        self.under_test.turns.settle()
-        self.do(BOB, 9)
