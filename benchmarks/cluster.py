@@ -34,6 +34,21 @@ _NEWS = """\
 redis = "redis://127.0.0.1:{port}/0"
 secret_file = "{secret}"
 """
+_HAPROXY = """\
+global
+    maxconn 5000
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend relay
+backend relay
+    balance roundrobin
+{servers}
+"""
 
 
 @contextmanager
@@ -69,7 +84,8 @@ def running_nodes(count: int) -> Iterator[Relay]:
     Start nodes over one PostgreSQL, and stop them in the end.
 
     Args:
-        count: How many; several hear one another through Redis.
+        count: How many; several hear one another through Redis, and HAProxy spreads
+            connections over them.
 
     Raises:
         BenchmarkError: Something does not start, or does not stop.
@@ -97,4 +113,11 @@ def running_nodes(count: int) -> Iterator[Relay]:
             port, pid = stack.enter_context(node)
             ports.append(port)
             pids.append(pid)
-        yield Relay(ports[0], tuple(pids), tuple(ports))
+        if count > 1:
+            port = free_port()
+            servers = "".join(f"    server n{at} 127.0.0.1:{at}\n" for at in ports)
+            text = _HAPROXY.format(port=port, servers=servers)
+            (place / "haproxy.cfg").write_text(text)
+            command = ["haproxy", "-db", "-f", "haproxy.cfg"]
+            stack.enter_context(_running(command, place, port))
+        yield Relay(port, tuple(pids))

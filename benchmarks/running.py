@@ -43,12 +43,10 @@ class Relay:
     Attributes:
         port: Where it listens.
         pids: Its processes; the load generator finds the descendants itself.
-        nodes: The ports of its nodes, if it has several.
     """
 
     port: int
     pids: tuple[int, ...]
-    nodes: tuple[int, ...] = ()
 
 
 def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
@@ -199,19 +197,3 @@ class Load:
             raise BenchmarkError(f"nload failed: {errors}")
         found: dict[str, Any] = json.loads(output)
         return found
-
-
-def delivery_between_nodes(relay: Relay, events: Path, rate: float) -> dict[str, Any]:
-    """
-    How long events take from the first node to a client of the last one.
-
-    Raises:
-        BenchmarkError: It could not be measured.
-    """
-    command = [sys.executable, "-m", "benchmarks.between", str(events)]
-    command += [str(relay.nodes[0]), str(relay.nodes[-1]), str(rate)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchmarkError(f"the delivery could not be measured: {done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found

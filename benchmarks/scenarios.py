@@ -10,7 +10,7 @@ import attrs
 
 from benchmarks import material
 from benchmarks.machine import signature_microseconds
-from benchmarks.running import Load, Relay, delivery_between_nodes
+from benchmarks.running import Load, Relay
 
 
 @attrs.frozen
@@ -118,16 +118,6 @@ def _ingest_shared(relay: Relay) -> Outcome:
         problems=tuple(found["problems"]),
         remarks=f"{found['events_per_s']:,.0f} events/s, "
         f"OK p99 {found['ack_ms']['p99']:.0f} ms",
-    )
-
-
-def _between_nodes(relay: Relay) -> Outcome:
-    found = delivery_between_nodes(relay, material.notes_100k(), 500)
-    delivery, answers = found["delivery_ms"], found["ack_ms"]
-    return Outcome(
-        values=(delivery["p50"], delivery["p99"]),
-        problems=tuple(found["problems"]),
-        remarks=f"OK p50 {answers['p50']:.1f} ms, p99 {answers['p99']:.1f} ms",
     )
 
 
@@ -418,9 +408,9 @@ CLUSTER = (
     Scenario(
         "between-nodes",
         "between nodes",
-        "500 events/s to one node, and a subscriber on another, by way of Redis",
+        "500 events/s to 20 subscribers, spread over two nodes by way of HAProxy",
         (Figure("delivery p50", "ms", 5), Figure("delivery p99", "ms", 25)),
-        _between_nodes,
+        _paced_fan_out,
         nodes=2,
     ),
 )

@@ -72,16 +72,6 @@ class ReplicaTests(SynchronousTestCase):
         self.node.reactor.advance(10)
         self.assertEqual(self.node.found(Filter()), [note.raw])
 
-    def test_heard_from_others(self) -> None:
-        """So does it what this node has only been told of, by whoever stored it."""
-        self.node.found(Filter())
-        self.replica.execute("SELECT pg_wal_replay_pause()")
-        note = make_event()
-        self.make_node().save(note)
-        self.node.store.heard_of(1)
-        self.assertEqual(self.node.found(Filter()), [note.raw])
-        self.replica.execute("SELECT pg_wal_replay_resume()")
-
     def test_replica_is_away(self) -> None:
         """Without the replica the primary answers; later it is asked again."""
         note = make_event()
