@@ -166,7 +166,7 @@ class ReadingTests(SynchronousTestCase):
     def test_time_left(self) -> None:
         """A statement late in a query gets only the time that is left."""
         times = iter([100.0, 104.0, 107.0])
-        ask = ("SELECT current_setting('statement_timeout')", {})
+        ask: Ask = ("SELECT current_setting('statement_timeout')", {})
         with self.session.transaction():
             snapshot = Snapshot(self.session, 10, 0, lambda: next(times))
             answers = [snapshot.ask(ask) for _ in range(3)]
