@@ -474,12 +474,28 @@ class LogSettings:
             lasted, what went in and out, why it ended.
         addresses: How that line names the client's address: ``none``, ``plain``, or
             ``hashed`` with a key that is forgotten every day.
+        slow_query_seconds: A query for which the store works so long gets a line, at
+            most one a second: the shape of its filters, and no values. 0 for none.
     """
 
     connections: bool = False
     addresses: str = attrs.field(
         default="none", validator=one_of("none", "hashed", "plain")
     )
+    slow_query_seconds: float = attrs.field(default=1.0, validator=at_least(0))
+
+
+@attrs.frozen
+class AdminSettings:
+    """
+    ``[admin]``: metrics and health, on ports of their own.
+
+    Attributes:
+        endpoints: Twisted endpoint descriptions; none if there are none. Whoever can
+            connect there may read all of it, so name a private address.
+    """
+
+    endpoints: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -503,6 +519,7 @@ class Settings:
     cluster: ClusterSettings = ClusterSettings()
     management: ManagementSettings = ManagementSettings()
     log: LogSettings = LogSettings()
+    admin: AdminSettings = AdminSettings()
 
     @property
     def key_file(self) -> str | None:

@@ -301,6 +301,18 @@ class IEventStore(Interface):
         it from all others, and ``layout``, its version. Only while it is open.
         """
 
+    def sizes() -> Deferred[Mapping[str, int]] | Mapping[str, int]:
+        """
+        How many bytes each part of the store takes, by its name. Cheap.
+
+        Returns:
+            The sizes, at once from an embedded store. The Deferred fails with
+            :class:`StoreError`.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
     def save_events(events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """
         Save events in one transaction, each by the rules, in the order given.

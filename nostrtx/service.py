@@ -22,6 +22,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 
+from nostrtx.admin_service import AdminService
 from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.config import RelaySettings, SearchSettings, Settings
@@ -385,18 +386,36 @@ def make_service(
     websockets = RelayWebSocketFactory(
         relay, settings, turns, reactor, roll_call, token_bytes
     )
-    facts = Tally(roll_call, relay.statistics, broadcaster).facts
+    tally = Tally(roll_call, relay.statistics, broadcaster)
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
     moments = (joining.joined, relay.bans.loaded)
     listener = ListenerService(
-        relay, websockets, reactor, settings, urls, facts, moments, opener
+        relay, websockets, reactor, settings, urls, tally.facts, moments, opener
+    )
+
+    def faults() -> dict[str, str]:
+        found = relay.faults()
+        if not joining.joined.is_past:
+            found["cluster"] = "this process has not joined the others yet"
+        elif not listener.running:
+            found["listener"] = "this process is shutting down"
+        return found
+
+    admin = AdminService(
+        settings,
+        reactor,
+        store,
+        tally.facts,
+        faults,
+        opener,
     )
     for child in (
         StoreService(store, shown_url(settings.store.url), facts_of_store),
         *keys,
         joining,
+        admin,
         RelayService(relay, reactor, settings),
         listener,
     ):

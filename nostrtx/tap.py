@@ -16,7 +16,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from nostrtx import __version__
-from nostrtx.config import Settings
+from nostrtx.config import AdminSettings, Settings
 from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.service import make_service
 from nostrtx.workers.supervisor import Supervisor
@@ -29,6 +29,7 @@ On all interfaces:       twistd -n nostr-relay --listen tcp:7447
 With IPv6 as well:       --listen 'tcp6:7447:interface=\:\:'
 A socket for a proxy:    --listen unix:/run/nostrtx.sock
 Events in memory only:   --store memory:
+Metrics for Prometheus:  --admin tcp:7448:interface=127.0.0.1
 
 All else is set in the file that --config names; nostrtx.example.toml shows
 every setting with its default.
@@ -50,12 +51,17 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self["admin"] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Twisted endpoint to listen on, such as tcp:7447; may be repeated."""
         self["listen"].append(endpoint)
 
     opt_l = opt_listen
+
+    def opt_admin(self, endpoint: str) -> None:
+        """Endpoint for metrics and health; without one there are none."""
+        self["admin"].append(endpoint)
 
     def getUsage(self, width: int | None = None) -> str:
         """The options, and then the examples as they are written."""
@@ -93,6 +99,9 @@ class Options(usage.Options):
             endpoints = tuple(self["listen"])
             listen = attrs.evolve(settings.listen, endpoints=endpoints)
             settings = attrs.evolve(settings, listen=listen)
+        if self["admin"]:
+            admin = AdminSettings(endpoints=tuple(self["admin"]))
+            settings = attrs.evolve(settings, admin=admin)
         if self["store"] is not None:
             store = attrs.evolve(settings.store, url=self["store"])
             settings = attrs.evolve(settings, store=store)

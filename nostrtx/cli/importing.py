@@ -37,6 +37,7 @@ from nostrtx.nostr.event import Event, parse_event
 from nostrtx.nostr.json import NotJSONError, loads
 from nostrtx.nostr.kinds import is_ephemeral
 from nostrtx.relay.bans import read_bans
+from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.signature_checks import SignatureChecks, verifier_count
 from nostrtx.relay.write_batches import WriteBatches
 from nostrtx.turns import turns_of
@@ -133,7 +134,7 @@ class Import:
             turns, self._on_checked
         )
         self._batches: WriteBatches[Line] = WriteBatches(
-            store, turns, _BATCH, self._on_saved, self._failed
+            store, turns, _BATCH, self._on_saved, self._failed, clock, Measurements()
         )
         self._next = self.signatures.add if verify else self._batches.add
 

@@ -7,6 +7,7 @@ import click
 
 from nostrtx import __version__
 from nostrtx.cli.bans import bans_command
+from nostrtx.cli.explaining import explain_command
 from nostrtx.cli.exporting import export_command
 from nostrtx.cli.importing import import_command
 from nostrtx.cli.membership import invite_command, members_command, roles_command
@@ -27,6 +28,7 @@ def main() -> None:
 
 main.add_command(import_command)
 main.add_command(export_command)
+main.add_command(explain_command)
 main.add_command(reindex_command)
 main.add_command(sync_command)
 main.add_command(bans_command)

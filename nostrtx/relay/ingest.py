@@ -36,6 +36,7 @@ from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.event_log import EventLog
+from nostrtx.relay.measurements import kind_label, reason_label
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
@@ -63,11 +64,13 @@ class Submission:
         event: Its shape and id are right.
         client: Who sent it.
         auth: Who that client has proved to be.
+        arrived: When it came in.
     """
 
     event: Event
     client: IClient
     auth: SessionAuth
+    arrived: float
 
 
 def check_limits(event: Event, content: str, limits: LimitSettings, now: float) -> None:
@@ -150,12 +153,20 @@ class Ingest:
             turns, self._on_checked
         )
         self._batches: WriteBatches[Submission] = WriteBatches(
-            store, turns, max_batch, self._on_saved, self._on_failed
+            store,
+            turns,
+            max_batch,
+            self._on_saved,
+            self._on_failed,
+            clock,
+            statistics.measurements,
         )
+        statistics.measurements.report(self._queues)
 
     def submit(self, message: EventMessage, client: IClient, auth: SessionAuth) -> None:
         """Take up an EVENT; ``client`` gets its OK now or later."""
         self._statistics.events_received += 1
+        now = self._clock.seconds()
         try:
             if self._draining:
                 raise Rejected(ReasonPrefix.ERROR, "shutting down")
@@ -163,11 +174,11 @@ class Ingest:
             content = message.members["content"]
             assert type(content) is str
             self._banned.check_event(event)
-            check_limits(event, content, self._limits, self._clock.seconds())
+            check_limits(event, content, self._limits, now)
         except Rejected as refusal:
-            self._statistics.events_refused += 1
             id_ = message.id
             reason = refusal.reason
+            self._note_refusal(reason)
             if id_ is None:
                 self._statistics.notices += 1
                 client.send(notice(reason))
@@ -178,7 +189,7 @@ class Ingest:
             self._answer(event.id, client, True, _DUPLICATE)
             return
         self._pending += 1
-        self.signatures.add(Submission(event, client, auth))
+        self.signatures.add(Submission(event, client, auth, now))
 
     def drain(self) -> Deferred[None]:
         """Refuse further events; fires when all that are under way are answered."""
@@ -195,12 +206,27 @@ class Ingest:
 
     def _answer(self, id_: bytes, client: IClient, accepted: bool, reason: str) -> None:
         if not accepted:
-            self._statistics.events_refused += 1
+            self._note_refusal(reason)
         elif reason:
             self._statistics.events_duplicate += 1
         client.send(ok(id_.hex(), accepted, reason))
 
+    def _note_refusal(self, reason: str) -> None:
+        self._statistics.events_refused += 1
+        self._statistics.measurements.reasons[reason_label(reason)] += 1
+
+    def _queues(self) -> dict[str, int]:
+        """How many events are where on their way."""
+        return {
+            "events_pending": self._pending,
+            "events_unchecked": self.signatures.unchecked,
+            "events_unsaved": self._batches.unsaved,
+        }
+
     def _on_checked(self, batch: Sequence[Submission], good: Sequence[int]) -> None:
+        measured = self._statistics.measurements
+        measured.verify_seconds.observe(self._clock.seconds() - batch[0].arrived)
+        measured.verify_events.observe(len(batch))
         answered = 0
         for submission, is_good in zip(batch, good, strict=True):
             event, client = submission.event, submission.client
@@ -224,7 +250,7 @@ class Ingest:
         """Save or deliver what nothing stands against; how many were answered."""
         event, client = submission.event, submission.client
         if is_ephemeral(event.kind):
-            self._pass_on(event, client)
+            self._pass_on(submission)
             return 1
         if event.id in self._saving:
             self._saving[event.id].append(client)
@@ -269,12 +295,16 @@ class Ingest:
         self._statistics.events_taken += 1
         submission.client.send(ok(submission.event.id.hex(), True, taken.reason))
 
-    def _pass_on(self, event: Event, client: IClient) -> None:
+    def _pass_on(self, submission: Submission) -> None:
         """Deliver an ephemeral event, unless it was delivered a moment ago."""
+        event, client = submission.event, submission.client
         if not self._events.pass_on(event):
             self._answer(event.id, client, True, _DUPLICATE)
             return
         self._statistics.events_passed_on += 1
+        measured = self._statistics.measurements
+        measured.kinds[kind_label(event.kind)] += 1
+        measured.delivery_seconds.observe(self._clock.seconds() - submission.arrived)
         self._answer(event.id, client, True, "")
 
     def _on_saved(
@@ -287,6 +317,10 @@ class Ingest:
         ]
         self._statistics.events_stored += len(stored)
         self._events.committed(stored)
+        measured = self._statistics.measurements
+        measured.kinds.update([kind_label(event.kind) for _, event in stored])
+        arrived = [submission.arrived for submission in batch]
+        measured.delivery_seconds.observe_since(arrived, self._clock.seconds())
         answered = 0
         for submission, result in zip(batch, results, strict=True):
             event = submission.event

@@ -48,6 +48,7 @@ from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
+from nostrtx.relay.slow_queries import SlowQueries
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
 from nostrtx.relay.visibility import Visibility
@@ -90,10 +91,12 @@ class Relay:
         register: IRegisterDatabase | None = None,
     ) -> None:
         self.statistics = Statistics()
+        self.statistics.measurements.report(partial(_bus_facts, broadcaster))
         self._settings = settings
         membership = settings.membership
         access = Access(membership) if membership.enabled else None
         groups = GroupAccess() if settings.groups.enabled else None
+        self._group_access = groups
         visibility = Visibility(settings.auth.private_kinds, access, groups)
         self.own_key = OwnKey(settings.key_file, random_bytes)
         self.bans = Bans(
@@ -164,6 +167,7 @@ class Relay:
             settings.timing,
             visibility,
             self.statistics,
+            SlowQueries(settings.log.slow_query_seconds, clock),
             settings.limits.eose_hints,
             followed,
         )
@@ -253,6 +257,15 @@ class Relay:
         ban = self.bans.banned.of_address(address)
         return None if ban is None else (403, f"blocked: {ban.because}")
 
+    def faults(self) -> dict[str, str]:
+        """What this process does not know yet, so that it should not serve."""
+        faults = {}
+        if not self.bans.loaded.is_past:
+            faults["bans"] = "the bans are not read yet"
+        if self._group_access is not None and not self._group_access.is_loaded:
+            faults["groups"] = "the groups are not read yet"
+        return faults
+
     def on_refusals(self, call: Callable[[], None]) -> None:
         """Have ``call`` made whenever bans of addresses have changed."""
         self.bans.follow(BanKind.ADDRESS, lambda changes: call())
@@ -289,3 +302,11 @@ class Relay:
     def _forget_banned(self, changes: Sequence[BanChange]) -> None:
         """Take note that banned events are gone from the store."""
         self._events.forget(bytes.fromhex(change.ban.subject) for change in changes)
+
+
+def _bus_facts(broadcaster: IBroadcaster) -> dict[str, int]:
+    """That this process is there, and whether it hears the others."""
+    return {
+        "processes": 1,
+        "bus_connected": int(broadcaster.is_connected),
+    }

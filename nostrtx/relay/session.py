@@ -78,16 +78,20 @@ class ClientSession:
         elif type(message) is ReqMessage:
             self._subscribe(message)
         elif type(message) is CloseMessage:
+            self._count("CLOSE")
             self._end(message.subscription_id)
         elif type(message) is CountMessage:
             self._counts.count(message)
         elif type(message) is AuthMessage:
+            self._count("AUTH")
             self._auth.authenticate(message)
         elif type(message) is NegOpenMessage:
             self._reconciliations.open(message)
         elif type(message) is NegMsgMessage:
+            self._count("NEG-MSG")
             self._reconciliations.go_on(message)
         elif type(message) is NegCloseMessage:
+            self._count("NEG-CLOSE")
             self._reconciliations.close(message)
         else:
             self._notice(invalid("this message is not understood here"))
@@ -118,6 +122,9 @@ class ClientSession:
         """End a subscription, if it is open, and tell the client why."""
         self._end(subscription_id)
         self._client.send(closed(dumps(subscription_id), refusal.reason))
+
+    def _count(self, verb: str) -> None:
+        self._parts.statistics.measurements.verbs[verb] += 1
 
     def _notice(self, refusal: Rejected) -> None:
         self._parts.statistics.notices += 1

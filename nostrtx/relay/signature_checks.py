@@ -77,6 +77,12 @@ class SignatureChecks(Generic[_T]):
             self._turns.needed()
         self._unchecked.append(item)
 
+    @property
+    def unchecked(self) -> int:
+        """How many wait, or are with a verifier."""
+        owed = sum(len(b) for v in self._verifiers for b in v.outstanding)
+        return len(self._unchecked) + owed
+
     def start(self, reactor: Any, processes: int) -> None:
         """Start ``processes`` verifiers; until then, checks are made in place."""
         self._stopped = False

@@ -7,6 +7,8 @@ from typing import Final
 
 import attrs
 
+from nostrtx.relay.measurements import Measurements
+
 #: Those that tell how things are now; all others only grow.
 GAUGES: Final = frozenset({"sessions", "subscriptions", "log_lag"})
 
@@ -39,6 +41,7 @@ class Statistics:
         events_read: Events of other processes that were found in the store's log.
         log_lag: Gauge: how many events of the log are known to be there and have not
             been delivered by this process.
+        measurements: What is measured beyond that.
     """
 
     sessions: int = 0
@@ -62,7 +65,11 @@ class Statistics:
     events_heard: int = 0
     events_read: int = 0
     log_lag: int = 0
+    measurements: Measurements = attrs.field(factory=Measurements, eq=False)
 
     def facts(self) -> dict[str, int]:
-        """All counters by name."""
-        return attrs.asdict(self)
+        """All counters by name, and what is measured."""
+        facts = attrs.asdict(self, recurse=False)
+        del facts["measurements"]
+        facts.update(self.measurements.facts())
+        return facts

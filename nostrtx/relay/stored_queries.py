@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -30,6 +31,7 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.relay_messages import eose
 from nostrtx.relay.event_log import EventLog
+from nostrtx.relay.slow_queries import SlowQueries
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.tasks import BackgroundTasks
@@ -40,6 +42,28 @@ PAGE_BYTES: Final = 128 * 1024
 
 #: How often a query is begun anew because something was stored meanwhile.
 _MOST_TRIES: Final = 20
+
+
+@attrs.define(slots=True, eq=False)
+class _Course:
+    """
+    What a query that did not end at once has come to.
+
+    Attributes:
+        filters: What was asked for.
+        began: When.
+        spent: How long it has kept this process busy.
+        worked: How long the store has worked for it, here or elsewhere.
+        waited: How long it has waited for its client.
+        events: How many it has sent.
+    """
+
+    filters: Sequence[Filter]
+    began: float
+    spent: float = 0.0
+    worked: float = 0.0
+    waited: float = 0.0
+    events: int = 0
 
 
 class StoredQueries:
@@ -53,6 +77,7 @@ class StoredQueries:
         timing: Slice and budget.
         visibility: Says what is hidden from whom.
         statistics: Counts what is sent.
+        slow: Tells of queries that take long.
         has_hints: Whether EOSE tells if there is more (NIP-67).
         events: Is followed before a query starts, if what is hidden from whom depends
             on what was stored; None if not.
@@ -68,6 +93,7 @@ class StoredQueries:
         timing: TimingSettings,
         visibility: Visibility,
         statistics: Statistics,
+        slow: SlowQueries,
         has_hints: bool,
         events: EventLog | None = None,
     ) -> None:
@@ -79,6 +105,9 @@ class StoredQueries:
         self._timing = timing
         self._visibility = visibility
         self._statistics = statistics
+        self._slow = slow
+        self._took = statistics.measurements.query_seconds
+        statistics.measurements.report(lambda: {"queries_waiting": len(self._waiting)})
         self._tasks = BackgroundTasks()
         self._slice_ends: float | None = None
         self._waiting: list[Deferred[None]] = []
@@ -117,13 +146,17 @@ class StoredQueries:
             if type(page) is Page and page.done:
                 query.close()
                 self._send(subscription, page.events)
+                took = self._clock.seconds() - now
+                self._took.observe(took)
+                self._slow.note(filters, took, len(page.events), "done")
                 self._finish(subscription, page.more)
                 return
             spent = self._clock.seconds() - now
         else:
             page, spent = Page((), False), 0.0
+        course = _Course(filters, now, spent, spent)
         subscription.cancel_query = self._tasks.start(
-            self._go_on(subscription, query, page, spent), "Answering a query"
+            self._go_on(subscription, query, page, course), "Answering a query"
         )
 
     def _query(
@@ -136,6 +169,7 @@ class StoredQueries:
         self, subscription: Subscription, filters: Sequence[Filter], events: EventLog
     ) -> None:
         """Start a query whose snapshot holds nothing that was not followed here."""
+        began = self._clock.seconds()
         try:
             query, page = await self._followed(subscription, filters, events)
         except CancelledError:
@@ -144,7 +178,7 @@ class StoredQueries:
             self._fail(subscription, error)
             return
         subscription.floor = query.floor or 0
-        await self._go_on(subscription, query, page, 0.0)
+        await self._go_on(subscription, query, page, _Course(filters, began))
 
     async def _followed(
         self, subscription: Subscription, filters: Sequence[Filter], events: EventLog
@@ -170,20 +204,25 @@ class StoredQueries:
         subscription: Subscription,
         query: IStoredQuery,
         page: Page | Deferred[Page],
-        spent: float,
+        course: _Course,
     ) -> None:
-        """Send the rest, a page a turn; ``spent`` is the time it has used so far."""
+        """Send the rest, a page a turn."""
         client = subscription.client
+        seconds = self._clock.seconds
+        ended = "failed"
         try:
             while True:
                 if isinstance(page, Deferred):
+                    asked_at = seconds()
                     page = await page
+                    course.worked += seconds() - asked_at
                     subscription.floor = query.floor or 0
                 if page.events:
                     self._send(subscription, page.events)
+                    course.events += len(page.events)
                 if page.done:
                     break
-                if spent > self._timing.query_budget_seconds:
+                if course.spent > self._timing.query_budget_seconds:
                     raise Rejected(
                         ReasonPrefix.ERROR,
                         "the query took too long; name ids, authors, kinds or tags,"
@@ -192,23 +231,33 @@ class StoredQueries:
                 await self._turn()
                 # Looked at when it is this query's turn: others of this client
                 # may have filled it meanwhile.
-                while client.is_full():
-                    await client.when_ready()
-                    await self._turn()
-                now = self._clock.seconds()
+                if client.is_full():
+                    full_at = seconds()
+                    while client.is_full():
+                        await client.when_ready()
+                        await self._turn()
+                    course.waited += seconds() - full_at
+                now = seconds()
                 deadline = max(self._slice_ends or self._begin_slice(now), now + 0.001)
                 page = query.next_page(PAGE_BYTES, deadline)
-                spent += self._clock.seconds() - now
+                busy = seconds() - now
+                course.spent += busy
+                course.worked += busy
         except CancelledError:
+            ended = "given up"
             raise
         except Rejected as refusal:
+            ended = "out of time"
             subscription.cancel_query = None
             subscription.refuse(refusal)
         except Exception as error:
             self._fail(subscription, error)
         else:
+            ended = "done"
+            self._took.observe(seconds() - course.began - course.waited)
             self._finish(subscription, page.more)
         finally:
+            self._slow.note(course.filters, course.worked, course.events, ended)
             query.close()
 
     def _send(self, subscription: Subscription, events: Sequence[bytes]) -> None:

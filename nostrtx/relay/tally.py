@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces import IBroadcaster, IOtherProcesses
 from nostrtx.nostr import json
+from nostrtx.relay.measurements import MEASURED_GAUGES
 from nostrtx.relay.past_counts import Counts, PastCounts, counts_in, raise_to
 from nostrtx.relay.statistics import GAUGES, Statistics
 
@@ -26,6 +27,8 @@ COUNTERS: Final = "counters"
 
 #: After so many beats it is told if no more has changed than the counters of news.
 NEWS_BEATS: Final = 10
+
+_PASSING: Final = GAUGES | MEASURED_GAUGES
 
 
 @attrs.frozen
@@ -127,5 +130,5 @@ class Tally:
             counts = process.counts.items()
             self._past.add(
                 process.instance,
-                {what: count for what, count in counts if what not in GAUGES},
+                {what: count for what, count in counts if what not in _PASSING},
             )

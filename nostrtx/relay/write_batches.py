@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from nostrtx.interfaces import IEventStore, ITurns, SaveResult, StoreError
 from nostrtx.relay.complaint import Complaint
+from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.signature_checks import HasEvent
 from nostrtx.relay.tasks import BackgroundTasks
 
@@ -31,6 +33,8 @@ class WriteBatches(Generic[_T]):
         max_batch: Most events in one transaction.
         saved: Called with a batch and its results, once they are durable.
         failed: Called with a batch of which nothing was stored, and why.
+        clock: Tells how long the store takes.
+        measurements: Learn that.
     """
 
     _log = Logger()
@@ -42,7 +46,11 @@ class WriteBatches(Generic[_T]):
         max_batch: int,
         saved: Callable[[Sequence[_T], Sequence[SaveResult]], None],
         failed: Callable[[Sequence[_T], str], None],
+        clock: IReactorTime,
+        measurements: Measurements,
     ) -> None:
+        self._clock = clock
+        self._measurements = measurements
         self._store = store
         self._turns = turns
         self._max_batch = max_batch
@@ -60,6 +68,11 @@ class WriteBatches(Generic[_T]):
             self._turns.needed()
         self._unsaved.append(item)
 
+    @property
+    def unsaved(self) -> int:
+        """How many wait for a transaction to begin."""
+        return len(self._unsaved)
+
     def _end_of_turn(self) -> bool:
         if self._saving or not self._unsaved:
             return False
@@ -70,6 +83,7 @@ class WriteBatches(Generic[_T]):
         return bool(self._unsaved) and not self._saving
 
     async def _save(self, batch: list[_T]) -> None:
+        began = self._clock.seconds()
         try:
             results = await self._store.save_events([item.event for item in batch])
         except StoreError as error:
@@ -82,6 +96,8 @@ class WriteBatches(Generic[_T]):
             self._failed(batch, "internal error")
         else:
             self._complaint.works()
+            self._measurements.commit_seconds.observe(self._clock.seconds() - began)
+            self._measurements.commit_events.observe(len(batch))
             self._next()
             self._saved(batch, results)
 

@@ -159,7 +159,7 @@ class _ShortRequest(Request):
             self.channel.loseConnection()
 
 
-class _QuietSite(Site):
+class QuietSite(Site):
     """twisted.web without an access log, whose lines would hold addresses."""
 
     # Not through the proxy object that twisted.web puts in front for HTTP/2.
@@ -168,13 +168,13 @@ class _QuietSite(Site):
     noisy = False
 
     def startFactory(self) -> None:
-        pass
+        """There is no file to open."""
 
     def stopFactory(self) -> None:
-        pass
+        """There is no file to close."""
 
     def log(self, request: Any) -> None:
-        pass
+        """Say nothing."""
 
 
 class RelaySite(ServerFactory):
@@ -202,7 +202,7 @@ class RelaySite(ServerFactory):
     ) -> None:
         self._websockets = websockets
         self._proxies = proxies
-        self._site = _QuietSite(root, timeout=head_seconds, reactor=clock)
+        self._site = QuietSite(root, timeout=head_seconds, reactor=clock)
         self._head_seconds = head_seconds
         self._clock = clock
         # In the order of their deadlines, as all are given the same time.

@@ -22,6 +22,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from nostrtx.admin_service import say_where
 from nostrtx.broadcast.workers import Hub
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.config import Settings
@@ -129,6 +130,7 @@ class Supervisor(Service):
         self._places = [Place(number) for number in range(1, workers + 1)]
         self._sockets = PortsOfWorkers(workers, reactor, make_socket)
         self._ports = OpenPorts(self._sockets, reactor, lambda port: None)
+        self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
         self._node = settings.cluster.node or gethostname()
         self._hub = Hub(reactor, FAREWELL)
         self._worker_settings = settings_of_worker(settings, workers, cores)
@@ -144,6 +146,10 @@ class Supervisor(Service):
             CannotServe: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
+        # In the order in which workers ask for them.
+        self._admin_ports.open(
+            self._settings.admin.endpoints, lambda endpoint: (endpoint, Factory())
+        )
         self._ports.open(
             self._settings.listen.endpoints,
             lambda endpoint: (endpoint.removeprefix(PROXIED_PREFIX), Factory()),
@@ -178,6 +184,7 @@ class Supervisor(Service):
         if self._beats.running:
             self._beats.stop()
         await self._ports.close()
+        await self._admin_ports.close()
         for place in self._places:
             if place.next is not None:
                 place.next.cancel()

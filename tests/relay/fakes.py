@@ -379,6 +379,10 @@ class HeldStore:
         """Those of the store within."""
         return self.inner.facts()
 
+    def sizes(self) -> Mapping[str, int]:
+        """Those of the store within."""
+        return self.inner.sizes()
+
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """Save now, or when the test says."""
         if self.save_error is not None:

@@ -12,6 +12,14 @@ from nostrtx.relay.tally import COUNTERS, NEWS_BEATS, Tally
 from tests.relay.company import Company
 
 
+def with_counts(**counts: int) -> Statistics:
+    """What a process has counted."""
+    statistics = Statistics()
+    for name, count in counts.items():
+        setattr(statistics, name, count)
+    return statistics
+
+
 class TallyTests(SynchronousTestCase):
     """Sums over all processes."""
 
@@ -23,7 +31,7 @@ class TallyTests(SynchronousTestCase):
     def process(self, name: str, **counts: int) -> Tally:
         """A process that has joined the others, and has counted this."""
         roll_call = self.roll_calls[name] = self.company.process(name)
-        tally = Tally(roll_call, Statistics(**counts), self.company.buses[name])
+        tally = Tally(roll_call, with_counts(**counts), self.company.buses[name])
         self.company.join(name, roll_call)
         return tally
 
@@ -109,6 +117,25 @@ class TallyTests(SynchronousTestCase):
         self.company.buses["b"].reconnect()
         facts = here.facts()
         self.assertEqual((facts["events_stored"], facts["sessions"]), (4, 2))
+
+    def test_measured(self) -> None:
+        """What is measured is added up, too; queues of who is gone are empty."""
+        here = self.process("a")
+        statistics = Statistics()
+        statistics.measurements.commit_seconds.observe(0.5)
+        statistics.measurements.report(lambda: {"processes": 1, "events_unsaved": 9})
+        roll_call = self.company.process("b")
+        Tally(roll_call, statistics, self.company.buses["b"])
+        self.company.join("b", roll_call)
+        facts = here.facts()
+        self.assertEqual((facts["processes"], facts["events_unsaved"]), (1, 9))
+        self.company.cut_off("b")
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        facts = here.facts()
+        self.assertEqual(facts["commit_seconds:0.5"], 1)
+        self.assertEqual(
+            (facts.get("processes", 0), facts.get("events_unsaved", 0)), (0, 0)
+        )
 
     def test_replaced(self) -> None:
         """A process that died has counted all the same, also for who comes later."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.interfaces import SaveOutcome, SaveResult, StoreError
 from nostrtx.nostr.event import Event
+from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.write_batches import WriteBatches
 from tests.relay.fakes import FakeTurns, HeldStore
 from tests.storage.events import make_event
@@ -27,12 +29,20 @@ class WriteBatchesTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Batches of at most three, and a store that answers when told."""
         self.turns = FakeTurns()
+        self.clock = Clock()
+        self.measurements = Measurements()
         self.store = HeldStore()
         self.store.hold_saves = True
         self.saved: list[tuple[list[Item], list[SaveResult]]] = []
         self.failed: list[tuple[list[Item], str]] = []
         self.batches: WriteBatches[Item] = WriteBatches(
-            self.store, self.turns, 3, self.note_saved, self.note_failed
+            self.store,
+            self.turns,
+            3,
+            self.note_saved,
+            self.note_failed,
+            self.clock,
+            self.measurements,
         )
         self.items = [Item(make_event(content=str(n))) for n in range(10)]
 
@@ -131,4 +141,25 @@ class WriteBatchesTests(SynchronousTestCase):
         self.assertEqual(
             self.failed,
             [(self.items[:3], "map full"), ([self.items[3]], "map full")],
+        )
+
+    def test_measured(self) -> None:
+        """How long the store takes for how many events is measured, if it does it."""
+        self.add(*self.items[:2])
+        self.turns.settle()
+        self.add(self.items[2])
+        self.assertEqual(self.batches.unsaved, 1)
+        self.clock.advance(0.2)
+        self.store.saves[0].succeed()
+        self.turns.settle()
+        self.store.saves[1].fail(StoreError("on purpose"))
+        self.turns.settle()
+        self.assertEqual(
+            self.measurements.facts(),
+            {
+                "commit_seconds:0.25": 1,
+                "commit_seconds:sum": 200_000,
+                "commit_events:2": 1,
+                "commit_events:sum": 2_000_000,
+            },
         )

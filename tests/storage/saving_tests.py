@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces import IEventStore, IStoredQuery
@@ -266,6 +267,15 @@ class SavingTests(StoreCase):
         leave()
         self.result_of(second)()
         self.result_of(self.store.alone())()
+
+    def test_sizes(self) -> None:
+        """Each part of a store tells its size, and some part holds the events."""
+        self.save(make_event(content="x" * 5000))
+        sizes = self.store.sizes()
+        if isinstance(sizes, Deferred):
+            sizes = self.result_of(sizes)
+        self.assertGreater(sum(sizes.values()), 5000)
+        self.assertTrue(all(size >= 0 for size in sizes.values()), sizes)
 
     def test_facts(self) -> None:
         """A store says which it is, and how it is laid out; another is another."""

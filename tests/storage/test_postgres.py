@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyClass
+from zope.interface.verify import verifyClass, verifyObject
 
 from nostrtx.interfaces import IEventStore
 from nostrtx.nostr.filters import Filter
+from nostrtx.storage.explanation import IExplains
 from nostrtx.storage.postgres.store import PostgresEventStore
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import empty_database, give_back, postgres_store
@@ -55,6 +56,20 @@ class PostgresEventStoreTests(EventStoreTests, SynchronousTestCase):
     def test_class(self) -> None:
         """The class provides all that a store is asked for."""
         self.assertTrue(verifyClass(IEventStore, PostgresEventStore))
+
+    def test_explained(self) -> None:
+        """The server tells how it makes each statement of a query."""
+        self.save(*(make_event(content=str(n)) for n in range(5)))
+        assert isinstance(self.store, PostgresEventStore)
+        self.assertTrue(verifyObject(IExplains, self.store))
+        for _ in range(2):
+            # Nothing is left behind on the connection.
+            asked = Filter(kinds=(1,), limit=3)
+            explanation = self.result_of(self.store.explain(asked, NOW))
+            self.assertEqual((explanation.events, explanation.more), (3, True))
+        plans = "\n".join(line for look in explanation.looks for line in look.details)
+        self.assertIn("actual time", plans)
+        self.assertIn("Execution Time", plans)
 
     def test_later_bans(self) -> None:
         """Bans of a kind that only a later version knows are passed over."""

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.config import (
+    AdminSettings,
     ClusterSettings,
     GroupSettings,
     IngestSettings,
@@ -193,6 +194,27 @@ class StartTests(SupervisorTestCase):
         end = self.assertRaises(SystemExit, supervisor.privilegedStartService)
         self.assertIn("'tpc:1' is no endpoint", str(end.code))
         self.assertEqual(self.processes, [])
+
+    def test_admin_ports(self) -> None:
+        """Each worker also gets a socket for the operator's pages, before others."""
+        system = System()
+        settings = attrs.evolve(
+            self.settings,
+            admin=AdminSettings(("tcp:81",)),
+            listen=ListenSettings(("tcp:80",)),
+        )
+        supervisor = Supervisor(
+            settings, self.reactor, 2, 8, readable, make_socket=system.socket
+        )
+        with capturedLogs() as logs:
+            supervisor.privilegedStartService()
+        told = [str(formatEvent(log)) for log in logs]
+        self.assertEqual(len([text for text in told if "Metrics" in text]), 1)
+        ports = [each.address[1] for each in system.open() if each.listens]
+        self.assertEqual(ports, [81, 81, 80, 80])
+        supervisor.startService()
+        for process in self.processes:
+            self.assertEqual(len(process.orders.ports), 2)
 
 
 class ReplaceTests(SupervisorTestCase):

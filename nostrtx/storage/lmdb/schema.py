@@ -90,6 +90,20 @@ class Databases:
 _SORTED: Final = frozenset({"authors", "kinds", "tags", "times", "slot_tags"})
 
 
+def sizes_of(databases: Databases) -> dict[str, int]:
+    """How many bytes each database takes, and ``free``, what none of them does."""
+    env = databases.env
+    sizes = {}
+    with env.begin() as txn:
+        for field in attrs.fields(Databases)[2:]:
+            stat = txn.stat(getattr(databases, field.name))
+            pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+            sizes[field.name] = pages * stat["psize"]
+        in_file = (env.info()["last_pgno"] + 1) * stat["psize"]
+    sizes["free"] = max(0, in_file - sum(sizes.values()))
+    return sizes
+
+
 def open_databases(path: str, max_bytes: int) -> Databases:
     """
     Open the store in the directory ``path``; make it if there is none.

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 import lmdb
@@ -37,13 +37,15 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays
+from nostrtx.storage.explanation import Explanation, IExplains
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.lmdb.alone import LockFile
 from nostrtx.storage.lmdb.bans import ban_changes
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
+from nostrtx.storage.lmdb.explaining import explain
 from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.query import LMDBStoredQuery
-from nostrtx.storage.lmdb.schema import VERSION, Databases, open_databases
+from nostrtx.storage.lmdb.schema import VERSION, Databases, open_databases, sizes_of
 from nostrtx.storage.lmdb.sealed_sets import find_records
 from nostrtx.storage.lmdb.snapshot import Snapshot
 from nostrtx.storage.lmdb.writer import EventWriter
@@ -62,7 +64,7 @@ _VANISH: Final = 2000
 _BREATH: Final = 0.00005
 
 
-@implementer(IEventStore)
+@implementer(IEventStore, IExplains)
 class LMDBEventStore:
     """
     Events in the directory ``path``.
@@ -113,6 +115,21 @@ class LMDBEventStore:
         """The number drawn when the store was made, and the layout."""
         databases = self._opened()
         return {"store": databases.identity, "layout": VERSION.decode()}
+
+    def sizes(self) -> Mapping[str, int]:
+        """The pages of each database, and what is free for later use."""
+        databases = self._opened()
+        try:
+            return sizes_of(databases)
+        except lmdb.Error as error:
+            raise self._unreadable() from error
+
+    def explain(self, asked: Filter, now: float) -> Explanation:
+        """How ``asked`` is answered."""
+        try:
+            return explain(self._opened(), asked, now, monotonic)
+        except lmdb.Error as error:
+            raise self._unreadable() from error
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:
         """

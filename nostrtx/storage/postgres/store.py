@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -31,11 +32,13 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import names_all_relays
+from nostrtx.storage.explanation import Explanation, IExplains
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.postgres.alone import AloneLock
 from nostrtx.storage.postgres.bans import ban_changes
 from nostrtx.storage.postgres.counting import PostgresStoredCount
 from nostrtx.storage.postgres.exchange import Ask
+from nostrtx.storage.postgres.explaining import explain
 from nostrtx.storage.postgres.link import Link
 from nostrtx.storage.postgres.migrations import Prepared, prepare_store
 from nostrtx.storage.postgres.newest import raws_of
@@ -70,8 +73,14 @@ _LOG: Final = (
     " ORDER BY seq LIMIT %(most)s) b ON true"
 )
 
+_SIZES: Final[Ask] = (
+    "SELECT relname::text, pg_total_relation_size(oid) FROM pg_class"
+    " WHERE relnamespace = 'nostrtx'::regnamespace AND relkind = 'r'",
+    {},
+)
 
-@implementer(IEventStore)
+
+@implementer(IEventStore, IExplains)
 class PostgresEventStore:
     """
     Events in a database of PostgreSQL.
@@ -142,6 +151,18 @@ class PostgresEventStore:
         if prepared is None:
             raise StoreError("the event store was never open")
         return {"store": prepared.identity, "layout": str(prepared.version)}
+
+    def sizes(self) -> Deferred[Mapping[str, int]]:
+        """The bytes of each table with its indexes."""
+        self._check_open()
+        return self._readers.do(lambda session, seconds: dict(session.ask(_SIZES)[0]))
+
+    def explain(self, asked: Filter, now: float) -> Deferred[Explanation]:
+        """How the primary answers ``asked``."""
+        self._check_open()
+        return self._readers.do(
+            lambda session, seconds: explain(session, seconds, asked, now, monotonic)
+        )
 
     def close(self) -> Deferred[None]:
         """Finish what was handed over, then close."""

@@ -9,7 +9,9 @@ millisecond, and tantivy itself works without Python's lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from time import sleep
 from typing import Any, Final, TypeVar
 
@@ -56,6 +58,7 @@ class SearchingEventStore(
     def __init__(self, store: IEventStore, path: str, reactor: Any) -> None:
         super().__init__(store)
         self._store: IEventStore
+        self._path = path
         self._index = SearchIndex(path)
         self._reactor = reactor
         self._thread = JobThread(reactor, "nostrtx searches")
@@ -85,6 +88,13 @@ class SearchingEventStore(
             await self._stopping.do(self._follower.stop)
             await self._stopping.stop()
         await self._store.close()
+
+    def sizes(self) -> Deferred[Mapping[str, int]] | Mapping[str, int]:
+        """Those of the store, and of the index."""
+        sizes = self._store.sizes()
+        if isinstance(sizes, Deferred):
+            return sizes
+        return {**sizes, "search": _bytes_in(self._path)}
 
     def query(
         self, filters: Sequence[Filter], now: float, screen: IScreen | None = None
@@ -152,3 +162,16 @@ def _sorted(filters: Sequence[Filter]) -> tuple[list[Filter], list[Filter]]:
     searching = [filter_ for filter_ in filters if filter_.search]
     others = [filter_ for filter_ in filters if not filter_.search]
     return [one for one in searching if not one.matches_nothing], others
+
+
+def _bytes_in(directory: str) -> int:
+    """How many bytes the files in a directory take; those that go meanwhile, none."""
+    total = 0
+    try:
+        with os.scandir(directory) as files:
+            for file in files:
+                with suppress(OSError):
+                    total += file.stat().st_size
+    except OSError:
+        pass
+    return total

@@ -1,0 +1,76 @@
+# -*- test-case-name: tests.test_admin_service -*-
+"""The operator's pages as a service, on ports of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from nostrtx.config import Settings
+from nostrtx.interfaces import IEventStore
+from nostrtx.listening import OpenPorts, url_of
+from nostrtx.web.admin import AdminResource
+from nostrtx.web.site import QuietSite
+
+_log = Logger()
+
+
+def say_where(port: IListeningPort) -> None:
+    """Say in the log where the operator's pages are."""
+    url = url_of(port).replace("ws://", "http://", 1)
+    _log.info("Metrics and health are at {url}", url=url)
+
+
+class AdminService(Service):
+    """
+    The operator's pages, from before this process serves clients until after that.
+
+    Args:
+        settings: Where to listen; if nowhere, nothing is done.
+        reactor: Listens.
+        store: Where events are kept.
+        facts: What the processes of this machine have counted.
+        faults: Why this process is not ready, by what is not, apart from the store.
+        opener: Listens in place of the reactor, for a worker whose ports are open
+            already; whoever opened them says so in the log.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reactor: Any,
+        store: IEventStore,
+        facts: Callable[[], Mapping[str, int]],
+        faults: Callable[[], Mapping[str, str]],
+        opener: Any = None,
+    ) -> None:
+        self._endpoints = settings.admin.endpoints
+        self._pages = AdminResource(store, facts, faults, reactor)
+        self._site = QuietSite(
+            self._pages, timeout=settings.timing.handshake_seconds, reactor=reactor
+        )
+        if opener is None:
+            self._ports = OpenPorts(reactor, reactor, say_where)
+        else:
+            self._ports = OpenPorts(opener, reactor, lambda port: None)
+
+    def privilegedStartService(self) -> None:
+        """
+        Open the ports, before twistd gives up its privileges.
+
+        Raises:
+            CannotServe: One cannot be opened; the text is one line that says why.
+        """
+        super().privilegedStartService()
+        self._ports.open(self._endpoints, lambda endpoint: (endpoint, self._site))
+
+    def stopService(self) -> Deferred[None]:
+        """Close the ports."""
+        super().stopService()
+        self._pages.stop()
+        return Deferred.fromCoroutine(self._ports.close())

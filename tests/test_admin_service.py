@@ -1,0 +1,58 @@
+"""Tests for :mod:`nostrtx.admin_service`."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.logger import capturedLogs, formatEvent
+
+from nostrtx.admin_service import AdminService
+from nostrtx.config import AdminSettings, Settings
+from nostrtx.service import make_service
+from nostrtx.storage.memory import MemoryEventStore
+from tests.test_service import ListeningTestCase
+
+
+class AdminServiceTests(ListeningTestCase):
+    """Ports for the operator."""
+
+    def service(self, *endpoints: str) -> AdminService:
+        """The service for these endpoints."""
+        settings = attrs.evolve(Settings(), admin=AdminSettings(endpoints=endpoints))
+        return AdminService(settings, self.reactor, MemoryEventStore(), dict, dict)
+
+    def ports(self) -> list[int]:
+        """The ports that were opened, in order."""
+        return [port for port, *_ in self.reactor.tcpServers]
+
+    def test_nowhere(self) -> None:
+        """Unless the operator names an endpoint, nothing is opened."""
+        service = self.service()
+        service.privilegedStartService()
+        service.startService()
+        self.assertEqual(self.ports(), [])
+        self.successResultOf(service.stopService())
+
+    def test_somewhere(self) -> None:
+        """The pages are where the operator says, which the log tells."""
+        service = self.service("tcp:7448:interface=127.0.0.1")
+        with capturedLogs() as logs:
+            service.privilegedStartService()
+        self.assertEqual(self.ports(), [7448])
+        (line,) = [str(formatEvent(log)) for log in logs]
+        self.assertIn("http://127.0.0.1:7448/", line)
+
+    def test_unusable(self) -> None:
+        """An endpoint that cannot be used ends the process, with one line why."""
+        self.reactor.refuse = 7448
+        end = self.assertRaises(
+            SystemExit, self.service("tcp:7448").privilegedStartService
+        )
+        self.assertIn("tcp:7448", str(end.code))
+
+    def test_order(self) -> None:
+        """They are opened before the clients' ports, as a supervisor does."""
+        settings = attrs.evolve(
+            self.settings("tcp:7447"), admin=AdminSettings(endpoints=("tcp:7448",))
+        )
+        make_service(settings, self.reactor).privilegedStartService()
+        self.assertEqual(self.ports(), [7448, 7447])

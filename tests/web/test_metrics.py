@@ -1,0 +1,157 @@
+"""Tests for :mod:`nostrtx.web.metrics`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as open_metrics,
+)
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.relay.measurements import HISTOGRAMS
+from nostrtx.relay.statistics import Statistics
+from nostrtx.web.metrics import StoreState, exposition
+
+_ROOT = Path(__file__).parents[2]
+
+_STORE = StoreState(True, 7, {"events": 4096, "ids": 8192})
+
+
+def parsed(text: bytes) -> dict[str, Any]:
+    """Families by name, as Prometheus' own parser reads them."""
+    return {
+        family.name: family for family in text_string_to_metric_families(text.decode())
+    }
+
+
+class MetricsTests(SynchronousTestCase):
+    """Facts as Prometheus reads them."""
+
+    def setUp(self) -> None:
+        """A process that has counted something."""
+        self.statistics = Statistics()
+
+    def shown(self) -> dict[str, Any]:
+        """The families by name."""
+        text, media_type = exposition(self.statistics.facts(), _STORE)
+        self.assertTrue(media_type.startswith("text/plain; version="))
+        return parsed(text)
+
+    def values(self, name: str, label: str) -> dict[str, float]:
+        """The values of a family by a label."""
+        return {each.labels[label]: each.value for each in self.shown()[name].samples}
+
+    def test_gauges(self) -> None:
+        """What is now is a gauge."""
+        self.statistics.sessions = 5
+        family = self.shown()["nostrtx_connections"]
+        self.assertEqual(family.type, "gauge")
+        self.assertEqual([sample.value for sample in family.samples], [5])
+
+    def test_outcomes(self) -> None:
+        """Events are counted by what became of them, also what never happened."""
+        self.statistics.events_stored = 3
+        self.statistics.events_refused = 1
+        self.assertEqual(
+            self.values("nostrtx_events", "outcome"),
+            {"stored": 3, "passed_on": 0, "taken": 0, "duplicate": 0, "refused": 1},
+        )
+
+    def test_labels_as_they_come(self) -> None:
+        """Kinds and reasons appear once there was one."""
+        self.assertEqual(self.values("nostrtx_events_accepted", "kind"), {})
+        self.statistics.measurements.kinds.update(["1", "1", "ephemeral"])
+        self.statistics.measurements.reasons["pow"] += 1
+        self.assertEqual(
+            self.values("nostrtx_events_accepted", "kind"), {"1": 2, "ephemeral": 1}
+        )
+        self.assertEqual(self.values("nostrtx_events_refused", "reason"), {"pow": 1})
+
+    def test_messages(self) -> None:
+        """Messages are counted by verb, wherever that was done."""
+        self.statistics.events_received = 2
+        self.statistics.requests = 3
+        self.statistics.measurements.verbs["NEG-MSG"] = 4
+        verbs = self.values("nostrtx_messages", "verb")
+        self.assertEqual((verbs["EVENT"], verbs["REQ"], verbs["NEG-MSG"]), (2, 3, 4))
+        self.assertEqual(len(verbs), 8)
+
+    def test_histogram(self) -> None:
+        """Buckets add up, the last one to all there was."""
+        commit = self.statistics.measurements.commit_seconds
+        for seconds in (0.003, 0.02, 99.0):
+            commit.observe(seconds)
+        family = self.shown()["nostrtx_commit_seconds"]
+        self.assertEqual(family.type, "histogram")
+        samples = {
+            (each.name.rpartition("_")[2], each.labels.get("le")): each.value
+            for each in family.samples
+        }
+        self.assertEqual(samples["bucket", "0.0025"], 0)
+        self.assertEqual(samples["bucket", "0.005"], 1)
+        self.assertEqual(samples["bucket", "0.025"], 2)
+        self.assertEqual(samples["bucket", "+Inf"], 3)
+        self.assertEqual(samples["count", None], 3)
+        self.assertAlmostEqual(samples["sum", None], 99.023)
+
+    def test_store(self) -> None:
+        """Each part of the store tells its size."""
+        self.assertEqual(
+            self.values("nostrtx_store_bytes", "part"), {"events": 4096, "ids": 8192}
+        )
+        self.assertEqual(self.shown()["nostrtx_store_last_seq"].samples[0].value, 7)
+
+    def test_store_is_down(self) -> None:
+        """A store that does not answer is told of, and nothing is made up."""
+        text, _ = exposition(self.statistics.facts(), StoreState(False))
+        shown = parsed(text)
+        self.assertEqual(shown["nostrtx_store_up"].samples[0].value, 0)
+        self.assertNotIn("nostrtx_store_last_seq", shown)
+
+    def test_open_metrics(self) -> None:
+        """Who asks for OpenMetrics gets it, which has an end."""
+        accept = "application/openmetrics-text; version=1.0.0"
+        text, media_type = exposition(self.statistics.facts(), _STORE, accept)
+        self.assertTrue(media_type.startswith("application/openmetrics-text"))
+        names = {family.name for family in open_metrics(text.decode())}
+        self.assertIn("nostrtx_query_seconds", names)
+        self.assertTrue(text.endswith(b"# EOF\n"))
+
+    def test_all_histograms(self) -> None:
+        """Whatever is measured is shown."""
+        self.assertTrue({f"nostrtx_{name}" for name in HISTOGRAMS} <= set(self.shown()))
+
+    def test_guide(self) -> None:
+        """docs/metrics.md names every family that is shown, and no other."""
+        text = (_ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+        named = set(re.findall(r"^\| `(nostrtx_\w+)", text, re.MULTILINE))
+        shown = {
+            f"{name}_total" if family.type == "counter" else name
+            for name, family in self.shown().items()
+        }
+        self.assertEqual(named, shown)
+
+    def test_dashboard(self) -> None:
+        """The dashboard asks for nothing that does not exist."""
+        path = _ROOT / "deploy" / "grafana" / "nostrtx.json"
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        asked = set()
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", []):
+                asked |= set(re.findall(r"nostrtx_\w+", target["expr"]))
+        shown = self.shown()
+        known = {
+            name + end
+            for name, family in shown.items()
+            for end in {
+                "counter": ("_total",),
+                "histogram": ("_bucket", "_sum", "_count"),
+            }.get(family.type, ("",))
+        }
+        self.assertGreater(len(asked), 10)
+        self.assertEqual(asked - known, set())
