@@ -365,6 +365,19 @@ class StartTests(SynchronousTestCase):
         self.assertIn("newer", refusal)
         self.assertIn("1000", refusal)
 
+    def test_others_are_at_it(self) -> None:
+        """A node does not wait for ever for another that changes the tables."""
+        name = empty_database()
+        self.addCleanup(give_back, name)
+        url = shared_server().url(name)
+        with psycopg.connect(url) as other:
+            lock = int.from_bytes(b"nostrtx0", "big")
+            other.execute(b"SELECT pg_advisory_xact_lock(%s)", (lock,))
+            error = self.assertRaises(
+                StoreUnusable, prepare_store, connection_parameters(url), 0.1
+            )
+        self.assertIn("another node", str(error))
+
     def test_together(self) -> None:
         """Nodes that start at the same time make the tables once."""
         server = shared_server()
@@ -409,7 +422,7 @@ class StartTests(SynchronousTestCase):
             if len(pauses) == 2:
                 backup.close()
 
-        prepared = prepare_store(connection_parameters(url), pause)
+        prepared = prepare_store(connection_parameters(url), pause=pause)
         self.assertEqual((prepared.version, prepared.last_seq), (newest, 2))
         backup = psycopg.connect(url)
         self.addCleanup(backup.close)
