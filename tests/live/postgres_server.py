@@ -291,9 +291,10 @@ class PostgresServer:
             _signal(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Have them go on."""
+        """Have them go on; returns when the server answers."""
         for pid in (*self._children(self.pid), self.pid):
             _signal(pid, signal.SIGCONT)
+        self.execute("SELECT 1")
 
     def remove(self) -> None:
         """Stop the server and remove all it had."""

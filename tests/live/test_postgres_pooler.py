@@ -7,6 +7,7 @@ import socket
 import subprocess
 from threading import Thread
 
+import psycopg
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from nostrtx.interfaces import SaveOutcome
@@ -102,6 +103,20 @@ class PoolerTests(SynchronousTestCase):
             session = Session.connect(connection_parameters(url))
             self.addCleanup(session.close)
             self.assertIs(session.is_pooled, is_pooled)
+
+    def test_server_stands_still(self) -> None:
+        """A pooler that takes connections for a server that is still is not enough."""
+        Session.connect(connection_parameters(self.url)).close()
+        shared_server().pause()
+        try:
+            error = self.assertRaises(
+                psycopg.OperationalError,
+                Session.connect,
+                connection_parameters(self.url),
+            )
+        finally:
+            shared_server().resume()
+        self.assertIn("does not answer", str(error))
 
     def test_all_of_it(self) -> None:
         """Saving, asking, counting, the log and being alone work through a pooler."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
 from typing import TypeVar
@@ -25,6 +26,22 @@ from tests.storage.waiting_reactor import WaitingReactor
 _T = TypeVar("_T")
 
 STORED = SaveOutcome.STORED
+
+
+@contextmanager
+def ticking(reactor: WaitingReactor) -> Iterator[None]:
+    """Let the time of a reactor pass, quicker than it does."""
+    enough = Flag()
+
+    def tick() -> None:
+        while not enough.wait(0.1):
+            reactor.callFromThread(reactor.advance, 1)
+
+    Thread(target=tick, daemon=True).start()
+    try:
+        yield
+    finally:
+        enough.set()
 
 
 class CrashTests(SynchronousTestCase):
@@ -141,13 +158,45 @@ class CrashTests(SynchronousTestCase):
             assert isinstance(page, Deferred)
             saved = self.node.store.save_events([make_event(content="late")])
             self.node.reactor.advance(60)
-            error = self.assertRaises(StoreError, self.node.reactor.result_of, page)
-            self.assertEqual(str(error), "the event store cannot be reached")
+            self.assertRaises(StoreError, self.node.reactor.result_of, page)
             self.assertRaises(StoreError, self.node.reactor.result_of, saved)
         finally:
             self.server.resume()
         again = self.node.save(make_event(content="again"))
         self.assertEqual(again, [STORED])
+
+    def test_closed_while_still(self) -> None:
+        """A store is closed whether its server answers or not."""
+        release = self.node.reactor.result_of(self.node.store.alone())
+        waiting = self.node.store.alone()
+        waiting.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]
+        self.node.found(Filter())
+        self.server.pause()
+        try:
+            queries = [self.node.store.query([Filter()], NOW) for _ in range(3)]
+            for query in queries:
+                page = query.next_page(1000, 0)
+                assert isinstance(page, Deferred)
+                page.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]
+            queries[0].close()
+            saved = self.node.store.save_events([make_event()])
+            saved.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]
+            closed = self.node.store.close()
+            with ticking(self.node.reactor):
+                self.node.reactor.result_of(closed)
+        finally:
+            self.server.resume()
+        release()
+
+    def test_alone_while_still(self) -> None:
+        """Who waits to be alone while the server stands still learns of it."""
+        self.node.reactor.result_of(self.node.store.alone())()
+        self.server.pause()
+        try:
+            waiting = self.node.store.alone()
+            self.assertRaises(StoreError, self.node.reactor.result_of, waiting)
+        finally:
+            self.server.resume()
 
 
 class CutTests(SynchronousTestCase):
@@ -316,6 +365,19 @@ class StartTests(SynchronousTestCase):
         self.assertIn("newer", refusal)
         self.assertIn("1000", refusal)
 
+    def test_others_are_at_it(self) -> None:
+        """A node does not wait for ever for another that changes the tables."""
+        name = empty_database()
+        self.addCleanup(give_back, name)
+        url = shared_server().url(name)
+        with psycopg.connect(url) as other:
+            lock = int.from_bytes(b"nostrtx0", "big")
+            other.execute(b"SELECT pg_advisory_xact_lock(%s)", (lock,))
+            error = self.assertRaises(
+                StoreUnusable, prepare_store, connection_parameters(url), 0.1
+            )
+        self.assertIn("another node", str(error))
+
     def test_together(self) -> None:
         """Nodes that start at the same time make the tables once."""
         server = shared_server()
@@ -360,7 +422,7 @@ class StartTests(SynchronousTestCase):
             if len(pauses) == 2:
                 backup.close()
 
-        prepared = prepare_store(connection_parameters(url), pause)
+        prepared = prepare_store(connection_parameters(url), pause=pause)
         self.assertEqual((prepared.version, prepared.last_seq), (newest, 2))
         backup = psycopg.connect(url)
         self.addCleanup(backup.close)

@@ -95,6 +95,67 @@ class ReplicaTests(SynchronousTestCase):
         self.node.reactor.advance(10)
         self.assertEqual(self.node.found(Filter()), [note.raw])
 
+    def test_replica_stands_still(self) -> None:
+        """The primary answers what a replica that says nothing was asked."""
+        note = make_event()
+        self.node.save(note)
+        self.node.reactor.advance(10)
+        self.node.found(Filter())
+        self.node.found(Filter())
+        self.replica.pause()
+        try:
+            pages = []
+            for _ in range(3):
+                page = self.node.store.query([Filter()], NOW).next_page(1000, 0)
+                assert isinstance(page, Deferred)
+                pages.append(page)
+            # Two seconds, and it is known that nobody is there.
+            self.node.reactor.advance(1)
+            self.node.reactor.advance(1)
+            for page in pages:
+                events = self.node.reactor.result_of(page).events
+                self.assertEqual(events, [note.raw])
+            # Later queries do not wait for a replica that is only probed.
+            self.node.reactor.advance(10)
+            self.assertEqual(self.node.found(Filter()), [note.raw])
+        finally:
+            self.replica.resume()
+
+    def test_another_store(self) -> None:
+        """What a replica of another store holds nobody is given."""
+        name = self.server.make_database()
+        other = Node(self.server.url(name))
+        other.save(make_event(content="other"))
+        other.close()
+        url = self.server.url(self.name)
+        node = Node(url, replica_url=self.server.url(name))
+        self.addCleanup(node.close)
+        self.assertEqual(node.found(Filter()), [])
+
+    def test_demoted(self) -> None:
+        """A server that came back as a replica is not used until it is promoted."""
+        self.node.close()
+        node = Node(self.server.url(self.name))
+        self.addCleanup(node.close)
+        note = make_event()
+        self.server.stop()
+        (self.server.data / "standby.signal").touch()
+        self.server.begin()
+        for attempt in (
+            lambda: node.save(note),
+            lambda: node.store.events_after(0, 1),
+        ):
+            error = self.assertRaises(StoreError, attempt)
+            self.assertEqual(str(error), "the event store cannot be reached")
+        self.server.execute("SELECT pg_promote()")
+        while True:
+            try:
+                node.save(note)
+                break
+            except StoreError:
+                continue
+        self.assertEqual(node.found(Filter()), [note.raw])
+
     def test_replica_fails_between_pages(self) -> None:
         """A query that the replica began the primary ends."""
         notes = [make_event(created_at=NOW - n) for n in range(100)]

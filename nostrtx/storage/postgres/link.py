@@ -37,6 +37,8 @@ class Link:
         patience: How long a server may be away before there are errors, in seconds:
             a restart is waited for, and whoever comes later learns at once that
             there is no server.
+        check: Asks a new connection whether it is to the right server, and raises
+            psycopg's errors if not; None if every server is.
         seconds: Tells the time.
     """
 
@@ -46,10 +48,12 @@ class Link:
         self,
         parameters: Mapping[str, Any],
         patience: float,
+        check: Callable[[Session], None] | None = None,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._parameters = parameters
         self._patience = patience
+        self._check = check
         self._seconds = seconds
         self._session: Session | None = None
         self._is_over = Event()
@@ -75,7 +79,7 @@ class Link:
         while True:
             self._wait_for_next_try(self._away_since + self._patience)
             try:
-                self._session = session = Session.connect(self._parameters)
+                session = Session.connect(self._parameters, self._check)
             except psycopg.Error as error:
                 if self._delay == _FIRST_DELAY:
                     reason = one_line(error)
@@ -83,6 +87,7 @@ class Link:
                 self._next_try = self._seconds() + self._delay
                 self._delay = min(2 * self._delay, _LONGEST_DELAY)
             else:
+                self._session = session
                 self._away_since = None
                 self._delay = _FIRST_DELAY
                 self._next_try = 0.0
@@ -123,14 +128,25 @@ class Link:
         return user is not None and user.is_over
 
     def cancel(self, user: object) -> None:
-        """Have the server give up what it does for ``user``; from any thread."""
-        with self._cancelling:
-            if self._user is user and self._session is not None:
-                self._session.cancel()
+        """
+        Have the server give up what it does for ``user``; from any thread.
 
-    def abort(self, user: object) -> None:
-        """Break the connection if ``user`` waits for it; from any thread."""
-        if self._user is user and (session := self._session) is not None:
+        If it takes no notice, the connection is broken.
+        """
+        with self._cancelling:
+            if self._user is user and (session := self._session) is not None:
+                if not session.cancel():
+                    session.abort()
+
+    def abort(self, user: object = None) -> None:
+        """
+        Break the connection if ``user`` waits for it; from any thread.
+
+        Args:
+            user: Who; None for whoever it is.
+        """
+        is_used = user is None or self._user is user
+        if is_used and (session := self._session) is not None:
             session.abort()
 
     def finish(self) -> None:

@@ -22,10 +22,16 @@ import psycopg
 from psycopg import errors
 
 from nostrtx.interfaces import StoreUnusable
-from nostrtx.storage.postgres.session import one_line
+from nostrtx.storage.postgres.session import TimeLimit, one_line
 
 #: The oldest PostgreSQL in which the queries are quick.
 _OLDEST: Final = 14
+
+#: How long to wait for another process that changes the tables, in seconds.
+_LOCK_SECONDS: Final = 30.0
+
+#: How much longer a server may say nothing at all, in seconds.
+_GRACE_SECONDS: Final = 10.0
 
 #: Names the lock under which tables are changed.
 _LOCK: Final = int.from_bytes(b"nostrtx0", "big")
@@ -74,13 +80,16 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def prepare_store(
-    parameters: Mapping[str, Any], pause: Callable[[float], object] = sleep
+    parameters: Mapping[str, Any],
+    seconds: float = _LOCK_SECONDS,
+    pause: Callable[[float], object] = sleep,
 ) -> Prepared:
     """
     Bring the tables up to date.
 
     Args:
         parameters: How to connect.
+        seconds: How long to wait for another process that does the same.
         pause: Lets some seconds pass.
 
     Raises:
@@ -90,8 +99,7 @@ def prepare_store(
         if attempt:
             pause(_PAUSE_SECONDS)
         try:
-            with psycopg.connect(**parameters) as connection:
-                return _prepare(connection)
+            return _prepare_once(parameters, seconds)
         except _TablesInUse:
             continue
         except psycopg.Error as error:
@@ -102,7 +110,21 @@ def prepare_store(
     )
 
 
-def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
+def _prepare_once(parameters: Mapping[str, Any], seconds: float) -> Prepared:
+    with psycopg.connect(**parameters) as connection:
+        limit = TimeLimit(connection, seconds + _GRACE_SECONDS)
+        try:
+            with limit:
+                return _prepare(connection, limit, seconds)
+        except psycopg.Error:
+            if limit.is_over:
+                raise StoreUnusable("the store's server does not answer") from None
+            raise
+
+
+def _prepare(
+    connection: psycopg.Connection[Any], limit: TimeLimit, seconds: float
+) -> Prepared:
     if connection.info.server_version < _OLDEST * 10_000:
         raise StoreUnusable(
             f"the store needs PostgreSQL {_OLDEST} or newer; this is"
@@ -119,7 +141,7 @@ def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
             "the store's server is a replica, which cannot be written; name the one"
             " that it follows"
         )
-    connection.execute(b"SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    _wait_for_others(connection, seconds)
     there = _one(connection, b"SELECT to_regclass('nostrtx.migrations') IS NOT NULL")
     current = 0
     if there:
@@ -138,6 +160,8 @@ def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
         connection.execute(b"SET LOCAL lock_timeout = '1s'")
     for version, statements in known:
         if version > current:
+            # However long it takes.
+            limit.lift()
             try:
                 connection.execute(statements.encode())
             except errors.LockNotAvailable:
@@ -151,6 +175,21 @@ def _prepare(connection: psycopg.Connection[Any]) -> Prepared:
     identity: UUID = _one(connection, b"SELECT identity FROM nostrtx.identity")
     last_seq: int = _one(connection, b"SELECT last_seq FROM nostrtx.counters")
     return Prepared(newest, str(identity), last_seq)
+
+
+def _wait_for_others(connection: psycopg.Connection[Any], seconds: float) -> None:
+    connection.execute(
+        b"SELECT set_config('lock_timeout', %s, true),"
+        b" set_config('statement_timeout', '0', true)",
+        (str(round(seconds * 1000)),),
+    )
+    try:
+        connection.execute(b"SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    except errors.LockNotAvailable:
+        raise StoreUnusable(
+            "another node is bringing the store's tables up to date; start this one"
+            " again when it is done"
+        ) from None
 
 
 def _one(connection: psycopg.Connection[Any], query: bytes) -> Any:

@@ -9,9 +9,10 @@ between: what is set is set in each transaction, and only there.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
+from threading import Timer
 from typing import Any, Final
 
 import psycopg
@@ -49,6 +50,10 @@ _PLANNING: Final = {
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _FLOOR: Final = "(SELECT last_seq FROM nostrtx.counters)"
 
+#: How long a server may take for the first answers after a connection is made, in
+#: seconds: what accepts it may be a pooler.
+_FIRST_ANSWER_SECONDS: Final = 3.0
+
 #: How long a transaction may stand still because its process does.
 _IDLE_SECONDS: Final = 10
 
@@ -61,6 +66,24 @@ class TookTooLong(StoreError):
             "the query took too long; name ids, authors, kinds or tags, or a"
             " shorter time"
         )
+
+
+class Busy(StoreError):
+    """There is too much to do, or others hold what is needed."""
+
+    def __init__(self) -> None:
+        super().__init__("the event store is busy, try again later")
+
+
+class InConflict(StoreError):
+    """What was asked had to make room for what others do."""
+
+    def __init__(self) -> None:
+        super().__init__("the event store is busy, try again later")
+
+
+class WrongServer(psycopg.OperationalError):
+    """A server answers that is not the right one, or not any more."""
 
 
 def connection_parameters(url: str) -> dict[str, Any]:
@@ -94,6 +117,53 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+class TimeLimit:
+    """
+    While it is entered, breaks a connection after a time, whatever waits for it.
+
+    Args:
+        connection: The connection.
+        seconds: How long.
+
+    Attributes:
+        is_over: Whether the connection was broken.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], seconds: float) -> None:
+        self._connection = connection
+        self._timer = Timer(seconds, self._break)
+        self._timer.daemon = True
+        self.is_over = False
+
+    def __enter__(self) -> TimeLimit:
+        """Begin."""
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self.lift()
+
+    def lift(self) -> None:
+        """Let it take however long it takes from now on."""
+        self._timer.cancel()
+
+    def _break(self) -> None:
+        self.is_over = True
+        abort(self._connection)
+
+
+def abort(connection: psycopg.Connection[Any]) -> None:
+    """End a connection, whatever waits for it; from any thread."""
+    try:
+        with socket.fromfd(
+            connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
+        ) as sock:
+            sock.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        pass
+
+
 class Session:
     """
     A connection, for one thread at a time.
@@ -109,22 +179,40 @@ class Session:
         self.is_pooled = is_pooled
 
     @classmethod
-    def connect(cls, parameters: Mapping[str, Any]) -> Session:
+    def connect(
+        cls,
+        parameters: Mapping[str, Any],
+        check: Callable[[Session], None] | None = None,
+    ) -> Session:
         """
         A new connection.
+
+        Args:
+            parameters: How to connect.
+            check: Asks whether it is the right server; raises psycopg's errors if
+                it is not. None if every server is.
 
         Raises:
             psycopg.Error: There is none.
         """
         connection = psycopg.connect(**parameters, autocommit=True)
+        limit = TimeLimit(connection, _FIRST_ANSWER_SECONDS)
         try:
             register_columns(connection)
-            [(backend,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
-            # A pooler invents the number by which it knows a connection; and behind
-            # it a prepared statement may be gone with the next transaction.
-            return cls(connection, backend != connection.info.backend_pid)
-        except BaseException:
+            with limit:
+                # A pooler invents the number by which it knows a connection; and
+                # behind it a prepared statement may be gone with the next
+                # transaction.
+                asked = connection.execute(b"SELECT pg_backend_pid()")
+                is_pooled = asked.fetchall() != [(connection.info.backend_pid,)]
+                session = cls(connection, is_pooled)
+                if check is not None:
+                    check(session)
+                return session
+        except BaseException as error:
             connection.close()
+            if limit.is_over:
+                raise WrongServer("the server does not answer") from error
             raise
 
     @property
@@ -154,22 +242,26 @@ class Session:
                 except psycopg.Error:
                     self._connection.close()
 
-    def cancel(self) -> None:
-        """Have the server give up what it is doing; from any thread."""
+    def time_limit(self, seconds: float) -> TimeLimit:
+        """What breaks the connection after so many seconds while it is entered."""
+        return TimeLimit(self._connection, seconds)
+
+    def cancel(self) -> bool:
+        """
+        Have the server give up what it is doing; from any thread.
+
+        Returns:
+            Whether the server took notice.
+        """
         try:
             self._connection.cancel_safe(timeout=2)
         except psycopg.Error:
-            pass
+            return False
+        return True
 
     def abort(self) -> None:
         """End the connection, whatever waits for it; from any thread."""
-        try:
-            with socket.fromfd(
-                self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
-            ) as sock:
-                sock.shutdown(socket.SHUT_RDWR)
-        except (OSError, psycopg.Error):
-            pass
+        abort(self._connection)
 
     def close(self) -> None:
         """End the connection; harmless if it has ended."""

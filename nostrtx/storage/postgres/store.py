@@ -43,10 +43,16 @@ from nostrtx.storage.postgres.link import Link
 from nostrtx.storage.postgres.migrations import Prepared, prepare_store
 from nostrtx.storage.postgres.newest import raws_of
 from nostrtx.storage.postgres.query import PostgresStoredQuery
-from nostrtx.storage.postgres.reads import Reads
+from nostrtx.storage.postgres.reads import PROBE_SECONDS, Reads
 from nostrtx.storage.postgres.records import record
 from nostrtx.storage.postgres.sealed_sets import find_records, sealed
-from nostrtx.storage.postgres.session import Session, connection_parameters
+from nostrtx.storage.postgres.session import (
+    Busy,
+    Session,
+    TookTooLong,
+    WrongServer,
+    connection_parameters,
+)
 from nostrtx.storage.postgres.snapshot import Snapshot
 from nostrtx.storage.postgres.workers import Work, Workers
 from nostrtx.storage.postgres.writer import EventWriter
@@ -117,7 +123,7 @@ class PostgresEventStore:
         waiting = JobThread(reactor, "nostrtx alone")
         self._jobs = (waiting, self._canceller)
         self._alone_link = self._link(_WRITING_PATIENCE)
-        self._alone = AloneLock(waiting, self._alone_link)
+        self._alone = AloneLock(waiting, self._canceller, self._alone_link)
         # Whoever has any time for a query has it for writing as well.
         writing = inf if query_seconds == inf else _WRITING_SECONDS
         link = self._link(_WRITING_PATIENCE)
@@ -129,11 +135,18 @@ class PostgresEventStore:
         links = [self._link(_READING_PATIENCE) for _ in range(settings.connections)]
         self._readers = self._workers(links, query_seconds, "reader")
         self._replica: Workers | None = None
+        self._probe: Workers | None = None
         if replica_url:
             parameters = connection_parameters(replica_url)
-            links = [Link(parameters, 0.0) for _ in range(settings.connections)]
+            first, *links = [
+                Link(parameters, 0.0, self._check_identity)
+                for _ in range(settings.connections + 1)
+            ]
             self._replica = self._workers(links, query_seconds, "replica reader")
-        self._reads = Reads(self._readers, self._replica, reactor, self.last_seq)
+            self._probe = self._workers([first], PROBE_SECONDS, "replica probe")
+        self._reads = Reads(
+            self._readers, self._replica, self._probe, reactor, self.last_seq
+        )
 
     def open(self) -> None:
         """Bring the tables up to date and start the threads."""
@@ -172,9 +185,9 @@ class PostgresEventStore:
         if not self._is_open:
             return
         self._is_open = False
-        self._alone_link.finish()
-        for workers in self._all_workers():
-            await workers.stop()
+        self._alone.stop()
+        for stopped in [workers.stop() for workers in self._all_workers()]:
+            await stopped
         for jobs in self._jobs:
             await jobs.stop()
         self._alone_link.drop()
@@ -305,14 +318,36 @@ class PostgresEventStore:
 
     def _write(self, work: Callable[[], _T]) -> Deferred[_T]:
         self._check_open()
-        return self._writer.do(lambda session, seconds: work(), is_slow=True)
+        return Deferred.fromCoroutine(self._written(work))
+
+    async def _written(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await self._writer.do(lambda session, seconds: work(), is_slow=True)
+        except TookTooLong:
+            # Whoever writes has asked for nothing that could be less.
+            raise Busy from None
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreError("the event store is closed")
 
     def _link(self, patience: float) -> Link:
-        return Link(self._parameters, patience)
+        return Link(self._parameters, patience, self._check_primary)
+
+    def _check_primary(self, session: Session) -> None:
+        """After a failover the same address may be another server's."""
+        [[(is_replica,)]] = session.ask(("SELECT pg_is_in_recovery()", {}))
+        if is_replica:
+            raise WrongServer("the server is a replica, which cannot be written")
+        self._check_identity(session)
+
+    def _check_identity(self, session: Session) -> None:
+        [[(identity,)]] = session.ask(
+            ("SELECT identity::text FROM nostrtx.identity", {})
+        )
+        assert self._prepared is not None
+        if identity != self._prepared.identity:
+            raise WrongServer("the server holds another store")
 
     def _workers(self, links: Sequence[Link], seconds: float, name: str) -> Workers:
         return Workers(
@@ -320,7 +355,10 @@ class PostgresEventStore:
         )
 
     def _all_workers(self) -> list[Workers]:
-        each = (self._writer, self._log_reader, self._readers, self._replica)
+        each = (
+            *(self._writer, self._log_reader, self._readers),
+            *(self._replica, self._probe),
+        )
         return [workers for workers in each if workers is not None]
 
 

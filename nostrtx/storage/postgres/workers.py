@@ -25,7 +25,13 @@ from twisted.python.failure import Failure
 from nostrtx.interfaces import StoreError, TooManyEvents
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.postgres.link import Link
-from nostrtx.storage.postgres.session import UNREACHABLE, Session, TookTooLong
+from nostrtx.storage.postgres.session import (
+    UNREACHABLE,
+    Busy,
+    InConflict,
+    Session,
+    TookTooLong,
+)
 
 _T = TypeVar("_T")
 
@@ -37,6 +43,12 @@ _MOMENT: Final = 0.1
 
 #: How many may wait in the queue.
 _MAX_WAITING: Final = 10_000
+
+#: How long a server may take to give up what was cancelled, in seconds.
+_CANCEL_SECONDS: Final = 3.0
+
+#: How long what is left may take once it is to end, in seconds.
+_STOP_SECONDS: Final = 15.0
 
 #: How much longer than a query's own time its answer may take.
 _GRACE_SECONDS: Final = 8.0
@@ -95,6 +107,7 @@ class Workers:
         self._is_stopping = False
         self._running = len(links)
         self._stopped: Deferred[None] = Deferred()
+        self._last_call: IDelayedCall | None = None
         self._threads = [
             Thread(target=self._run, args=(link,), name=name, daemon=True)
             for link in links
@@ -133,14 +146,19 @@ class Workers:
 
         def give_up() -> None:
             job.is_over = True
-            if (link := job.link) is not None:
+            if (link := job.link) is None:
+                finish(Failure(Busy()))
+            else:
                 link.abort(job)
-            finish(Failure(StoreError(UNREACHABLE)))
+                finish(Failure(StoreError(UNREACHABLE)))
 
         def cancel(_: Deferred[_T]) -> None:
+            nonlocal overdue
             if overdue is not None and overdue.active():
                 overdue.cancel()
             self._cancel(job)
+            # The thread must come back, whatever the server makes of it.
+            overdue = self._reactor.callLater(_CANCEL_SECONDS, give_up)
 
         seconds = max(seconds, self._seconds)
         job = _Job(work, seconds, is_slow, lambda r: call(finish, r))
@@ -175,18 +193,41 @@ class Workers:
         return result
 
     def stop(self) -> Deferred[None]:
-        """Finish the work and end; called once, and nothing is given after it."""
+        """
+        Finish the work and end; called once, and nothing is given after it.
+
+        What takes too long is given up.
+        """
         for link in self._links:
             link.finish()
         with self._condition:
             self._is_stopping = True
             self._condition.notify_all()
+        if self._seconds != inf:
+            self._last_call = self._reactor.callLater(_STOP_SECONDS, self._abort)
         return self._stopped
+
+    def _abort(self) -> None:
+        """Give up everything."""
+        with self._condition:
+            left = [*self._quick, *self._slow]
+            self._quick.clear()
+            self._slow.clear()
+            self._condition.notify_all()
+        for job in left:
+            job.tell(Failure(StoreError(UNREACHABLE)))
+        for link in self._links:
+            link.abort()
+
+    def _ended(self) -> None:
+        if self._last_call is not None and self._last_call.active():
+            self._last_call.cancel()
+        self._stopped.callback(None)
 
     def _put(self, job: _Job[Any]) -> None:
         with self._condition:
             if len(self._quick) + len(self._slow) >= _MAX_WAITING:
-                raise StoreError("the event store is busy, try again later")
+                raise Busy
             (self._slow if job.is_slow else self._quick).append(job)
             # Whoever is woken may not be the one who takes slow jobs.
             self._condition.notify_all() if job.is_slow else self._condition.notify()
@@ -201,8 +242,7 @@ class Workers:
     def _run(self, link: Link) -> None:
         while (job := self._next()) is not None:
             was_slow = job.is_slow
-            if not job.is_over:
-                self._perform(link, job)
+            self._perform(link, job)
             if was_slow:
                 with self._condition:
                     self._slow_running -= 1
@@ -213,7 +253,7 @@ class Workers:
             self._running -= 1
             is_last = not self._running
         if is_last:
-            self._reactor.callFromThread(self._stopped.callback, None)
+            self._reactor.callFromThread(self._ended)
 
     def _next(self) -> _Job[Any] | None:
         places = max(1, len(self._links) - 1)
@@ -238,15 +278,13 @@ class Workers:
         try:
             result = self._attempt(link, job, seconds)
         except TookTooLong:
-            is_too_slow = not job.is_slow
+            is_too_slow = not job.is_slow and not job.is_over
             result = Failure()
         except BaseException:
             result = Failure()
         finally:
             link.end()
             job.link = None
-        if job.is_over:
-            return
         if is_too_slow:
             job.is_slow = True
             with self._condition:
@@ -259,7 +297,10 @@ class Workers:
         """Do the work, a second time if the connection has broken meanwhile."""
         again = True
         while True:
-            session = link.session()
+            session = None if job.is_over else link.session()
+            # Meanwhile nobody may want it any more.
+            if session is None or job.is_over:
+                raise StoreError(UNREACHABLE)
             try:
                 with session.transaction():
                     return job.work(session, seconds)
@@ -272,17 +313,20 @@ class Workers:
                 if "user request" not in str(error):
                     raise TookTooLong from error
             except psycopg.Error as error:
-                if isinstance(error, errors.ReadOnlySqlTransaction):
-                    link.drop()
-                    raise StoreError("the event store is read-only") from error
-                if not session.is_broken:
+                is_demoted = isinstance(error, _DEMOTED)
+                if not (is_demoted or session.is_broken):
                     raise self._store_error(error) from error
                 link.drop()
                 if not again or job.is_over:
-                    raise StoreError(UNREACHABLE) from error
+                    text = "the event store is read-only" if is_demoted else UNREACHABLE
+                    raise StoreError(text) from error
             again = False
 
     def _store_error(self, error: psycopg.Error) -> StoreError:
+        if isinstance(error, _BUSY):
+            return Busy()
+        if isinstance(error, _CONFLICTS):
+            return InConflict()
         for kind, text in _KNOWN.items():
             if isinstance(error, kind):
                 return StoreError(text)
@@ -290,10 +334,16 @@ class Workers:
         return StoreError("the event store failed")
 
 
+#: What a server says that cannot be written any more.
+_DEMOTED: Final = (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported)
+
+_BUSY: Final = (errors.LockNotAvailable, errors.TooManyConnections)
+
+#: What a replica says when it must follow and cannot wait for a query.
+_CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
+
 _KNOWN: Final[dict[type[psycopg.Error], str]] = {
     errors.DiskFull: "the disk of the event store is full",
-    errors.LockNotAvailable: "the event store is busy, try again later",
-    errors.TooManyConnections: "the event store is busy, try again later",
     errors.OutOfMemory: "the event store is out of memory",
     errors.InsufficientPrivilege: "the event store cannot be used with these rights",
 }
