@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces import StoreError
 from nostrtx.storage.postgres.session import Session, TookTooLong
-from nostrtx.storage.postgres.snapshot import Lagging
+from nostrtx.storage.postgres.snapshot import Known, Lagging
 from nostrtx.storage.postgres.workers import Work, Workers
 
 _T = TypeVar("_T")
@@ -31,7 +31,7 @@ class Reads:
         primary: Where everything is.
         replica: Where nearly everything is; None if there is no such server.
         clock: Counts the time.
-        heard: Tells the ``seq`` of which this process has heard last.
+        heard: Tells what this process has heard of.
     """
 
     _log = Logger()
@@ -41,7 +41,7 @@ class Reads:
         primary: Workers,
         replica: Workers | None,
         clock: IReactorTime,
-        heard: Callable[[], int],
+        heard: Callable[[], Known],
     ) -> None:
         self._primary = primary
         self._replica = replica
@@ -51,7 +51,7 @@ class Reads:
 
     async def do(
         self,
-        work: Callable[[Session, float, int], _T],
+        work: Callable[[Session, float, Known], _T],
         is_slow: bool = False,
         seconds: float = 0.0,
     ) -> tuple[_T, Workers]:
@@ -59,8 +59,8 @@ class Reads:
         Have a query answered from a snapshot that holds all this process knows of.
 
         Args:
-            work: Takes a session, how many seconds a statement may take, and the
-                ``seq`` that the snapshot must hold.
+            work: Takes a session, how many seconds a statement may take, and what
+                the snapshot must hold.
             is_slow: Whether it will take long.
             seconds: How long a statement may take, if that is longer than usual.
 
@@ -88,7 +88,7 @@ class Reads:
             else:
                 return result, replica
         result = await self._primary.do(
-            lambda session, seconds: work(session, seconds, 0), is_slow, seconds
+            lambda session, seconds: work(session, seconds, Known()), is_slow, seconds
         )
         return result, self._primary
 

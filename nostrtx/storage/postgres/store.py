@@ -47,7 +47,7 @@ from nostrtx.storage.postgres.reads import Reads
 from nostrtx.storage.postgres.records import record
 from nostrtx.storage.postgres.sealed_sets import find_records, sealed
 from nostrtx.storage.postgres.session import Session, connection_parameters
-from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.postgres.snapshot import Known, Snapshot
 from nostrtx.storage.postgres.workers import Work, Workers
 from nostrtx.storage.postgres.writer import EventWriter
 
@@ -133,7 +133,7 @@ class PostgresEventStore:
             parameters = connection_parameters(replica_url)
             links = [Link(parameters, 0.0) for _ in range(settings.connections)]
             self._replica = self._workers(links, query_seconds, "replica reader")
-        self._reads = Reads(self._readers, self._replica, reactor, self.last_seq)
+        self._reads = Reads(self._readers, self._replica, reactor, self._known)
 
     def open(self) -> None:
         """Bring the tables up to date and start the threads."""
@@ -215,7 +215,7 @@ class PostgresEventStore:
         """What matches ``asked``, found and sorted in a thread."""
         self._check_open()
 
-        def work(session: Session, seconds: float, least: int) -> SealedSet:
+        def work(session: Session, seconds: float, least: Known) -> SealedSet:
             snapshot = Snapshot(session, seconds, least)
             [records] = snapshot.run([find_records(asked, now, screen, most)])
             snapshot.finish()
@@ -269,6 +269,9 @@ class PostgresEventStore:
 
     def heard_of(self, seq: int) -> None:
         """Ask a replica only where it is as far as that."""
+        if seq < self._last_heard:
+            # What was put back may have no such removals.
+            self._event_writer.last_change = 0
         self._last_heard = seq
 
     def log_after(self, seq: int, most: int) -> Deferred[LogPart]:
@@ -302,6 +305,9 @@ class PostgresEventStore:
     def _heard(self, last_seq: int) -> None:
         if last_seq > self._last_heard:
             self._last_heard = last_seq
+
+    def _known(self) -> Known:
+        return Known(self._last_heard, self._event_writer.last_change)
 
     def _write(self, work: Callable[[], _T]) -> Deferred[_T]:
         self._check_open()
