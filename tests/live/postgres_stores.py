@@ -50,7 +50,9 @@ def give_back(name: str) -> None:
     tables = ["events", "bodies", "tags", "deleted_ids", "deleted_addresses"]
     tables += ["vanished", "bans", "records"]
     statements = [f"DELETE FROM nostrtx.{table}" for table in tables]
-    statements.append("UPDATE nostrtx.counters SET last_seq = 0, last_ban = 0")
+    statements.append(
+        "UPDATE nostrtx.counters SET last_seq = 0, last_ban = 0, last_change = 0"
+    )
     shared_server().execute("; ".join(statements), name)
     _free.append(name)
 

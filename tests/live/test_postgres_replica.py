@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.interfaces import StoreError, StoreUnusable
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.filters import Filter
 from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_stores import Node, postgres_store
@@ -81,6 +85,30 @@ class ReplicaTests(SynchronousTestCase):
         self.node.store.heard_of(1)
         self.assertEqual(self.node.found(Filter()), [note.raw])
         self.replica.execute("SELECT pg_wal_replay_resume()")
+
+    def test_removed(self) -> None:
+        """What a node has removed it does not find any more, replica or not."""
+        store = self.node.store
+        removals: list[Callable[[bytes], Deferred[Any]]] = [
+            lambda id_: store.remove_events([id_]),
+            lambda id_: store.delete_expired(NOW + 9),
+            lambda id_: store.put_bans([Ban(BanKind.EVENT, id_.hex(), "", NOW)]),
+        ]
+        for number, remove in enumerate(removals):
+            expiry = [["expiration", str(NOW + 5)]]
+            note = make_event(content=f"{number}", tags=expiry)
+            self.node.save(note)
+            while not self.replica.execute(
+                f"SELECT seq FROM nostrtx.events WHERE id = '\\x{note.id.hex()}'",
+                self.name,
+            ):
+                continue
+            self.node.reactor.advance(10)
+            self.assertEqual(self.node.found(Filter()), [note.raw])
+            self.replica.execute("SELECT pg_wal_replay_pause()")
+            self.node.reactor.result_of(remove(note.id))
+            self.assertEqual(self.node.found(Filter()), [])
+            self.replica.execute("SELECT pg_wal_replay_resume()")
 
     def test_replica_is_away(self) -> None:
         """Without the replica the primary answers; later it is asked again."""

@@ -152,7 +152,7 @@ class TransactionTests(SessionCase):
             with session.transaction():
                 show: Ask = ("SHOW synchronous_commit", {})
                 *_, counter, shown = session.ask(*begin_writing(1), show)
-            self.assertEqual((counter, shown), ([(0,)], [(used,)]))
+            self.assertEqual((counter, shown), ([(0, 0)], [(used,)]))
         server.execute(f"ALTER DATABASE {self.name} RESET synchronous_commit")
 
     def test_one_writes(self) -> None:

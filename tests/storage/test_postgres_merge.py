@@ -21,7 +21,7 @@ from nostrtx.storage.postgres.session import (
     TookTooLong,
     connection_parameters,
 )
-from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.postgres.snapshot import Known, Snapshot
 from nostrtx.storage.query_plan import Way
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import Node, empty_database, give_back
@@ -75,7 +75,7 @@ class ReadingTests(SynchronousTestCase):
         assert isinstance(self.session, _CountingSession)
         self.session.rows = self.session.round_trips = 0
         with self.session.transaction():
-            snapshot = Snapshot(self.session, inf, 0)
+            snapshot = Snapshot(self.session, inf, Known())
             [cut] = snapshot.run([find_newest(asked, NOW, None)])
             snapshot.finish()
         self.assert_newest(asked, cut)
@@ -135,7 +135,7 @@ class ReadingTests(SynchronousTestCase):
         frequent = Filter(authors=authors, tags=(("t", tags),), limit=10)
         for asked, way in ((busy, Way.AUTHORS), (frequent, Way.TAG)):
             with self.session.transaction():
-                snapshot = Snapshot(self.session, inf, 0)
+                snapshot = Snapshot(self.session, inf, Known())
                 [conditions] = snapshot.run([conditions_for(asked, NOW)])
             self.assertIs(conditions.plan.way, way)
 
@@ -145,7 +145,7 @@ class ReadingTests(SynchronousTestCase):
         screen = Screen(frozenset({1}), _AUTHORS[9:10])
         shown = [e for e in self.events if e.kind == 1 and e.pubkey == _AUTHORS[9]]
         with self.session.transaction():
-            snapshot = Snapshot(self.session, inf, 0)
+            snapshot = Snapshot(self.session, inf, Known())
             asked = Filter(kinds=(1,), limit=len(shown))
             [cut] = snapshot.run([find_newest(asked, NOW, screen)])
         seqs = [self.events.index(event) + 1 for event in shown]
@@ -157,7 +157,7 @@ class ReadingTests(SynchronousTestCase):
         """A query of many quick statements ends when its time is over."""
         times = iter(range(100))
         with self.session.transaction():
-            snapshot = Snapshot(self.session, 10, 0, lambda: next(times))
+            snapshot = Snapshot(self.session, 10, Known(), lambda: next(times))
             asked = Filter(kinds=(1,), limit=10)
             finding = find_newest(asked, NOW, Screen(frozenset({1})))
             self.assertRaises(TookTooLong, snapshot.run, [finding])
@@ -168,6 +168,6 @@ class ReadingTests(SynchronousTestCase):
         times = iter([100.0, 104.0, 107.0])
         ask: Ask = ("SELECT current_setting('statement_timeout')", {})
         with self.session.transaction():
-            snapshot = Snapshot(self.session, 10, 0, lambda: next(times))
+            snapshot = Snapshot(self.session, 10, Known(), lambda: next(times))
             answers = [snapshot.ask(ask) for _ in range(3)]
         self.assertEqual(answers, [[[("10s",)]], [[("10s",)]], [[("3s",)]]])

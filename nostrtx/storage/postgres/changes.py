@@ -35,6 +35,11 @@ _TAGS: Final = (
     "INSERT INTO nostrtx.tags (seq, expires_at, place, tag, kind)"
     " SELECT * FROM unnest(%(seqs)s, %(expires)s, %(places)s, %(tags)s, %(kinds)s)"
 )
+#: Counts a removal that comes without an event; gives the number.
+CHANGE: Final[Ask] = (
+    "UPDATE nostrtx.counters SET last_change = last_change + 1 RETURNING last_change",
+    {},
+)
 _COUNTER: Final = "UPDATE nostrtx.counters SET last_seq = %(last_seq)s"
 
 _MARKED_IDS: Final = (
@@ -55,14 +60,18 @@ _VANISHED: Final = (
 
 def changes_of(batch: Batch) -> list[Ask]:
     """All that a batch changes; empty if that is nothing."""
-    asks = [*marking(batch.new_marks), *removing(batch.removed), *_adding(batch)]
+    asks = [*marking(batch.new_marks), *_removals(batch.removed), *_adding(batch)]
     if batch.last_seq != batch.first_seq:
         asks.append((_COUNTER, {"last_seq": batch.last_seq}))
     return asks
 
 
 def removing(seqs: Sequence[int]) -> list[Ask]:
-    """Remove the events with these ``seq`` from all tables."""
+    """Remove the events with these ``seq`` where no new one tells of it."""
+    return [*_removals(seqs), CHANGE] if seqs else []
+
+
+def _removals(seqs: Sequence[int]) -> list[Ask]:
     if not seqs:
         return []
     values = {"seqs": int8s(seqs)}

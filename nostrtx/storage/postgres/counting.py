@@ -32,7 +32,7 @@ from nostrtx.storage.postgres.newest import raws_of
 from nostrtx.storage.postgres.parties import names_only_hidden, narrowed
 from nostrtx.storage.postgres.reads import Reads
 from nostrtx.storage.postgres.session import TookTooLong
-from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.postgres.snapshot import Known, Snapshot
 
 _T = TypeVar("_T")
 
@@ -120,8 +120,8 @@ class PostgresStoredCount:
 
     def _work(
         self, with_authors: bool, most: int | None
-    ) -> Callable[[Any, float, int], tuple[int, bytes]]:
-        def work(session: Any, seconds: float, least: int) -> tuple[int, bytes]:
+    ) -> Callable[[Any, float, Known], tuple[int, bytes]]:
+        def work(session: Any, seconds: float, least: Known) -> tuple[int, bytes]:
             snapshot = Snapshot(session, seconds, least)
             counting = count_matches(
                 self._filters, self._now, self._screen, with_authors, most

@@ -13,7 +13,7 @@ from nostrtx.storage.explanation import Explanation, Look
 from nostrtx.storage.postgres.exchange import Ask, Rows
 from nostrtx.storage.postgres.newest import find_newest, is_more
 from nostrtx.storage.postgres.session import Session
-from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.postgres.snapshot import Known, Snapshot
 
 _EXPLAIN: Final = "EXPLAIN (ANALYZE, BUFFERS) "
 
@@ -69,7 +69,7 @@ def explain(
         seconds: Tells the time.
     """
     explaining = _ExplainingSession(session, seconds)
-    snapshot = Snapshot(explaining, statement_seconds, 0)
+    snapshot = Snapshot(explaining, statement_seconds, Known())
     [cut] = snapshot.run([find_newest(asked, now, None)])
     snapshot.finish()
     seqs = [seq for _, seq, _ in cut.found]

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces import StoreError
 from nostrtx.storage.postgres.session import Busy, InConflict, Session, TookTooLong
-from nostrtx.storage.postgres.snapshot import Lagging, Snapshot
+from nostrtx.storage.postgres.snapshot import Known, Lagging, Snapshot
 from nostrtx.storage.postgres.workers import Work, Workers
 
 _T = TypeVar("_T")
@@ -50,7 +50,7 @@ class Reads:
         replica: Where nearly everything is; None if there is no such server.
         probe: A thread to look whether the replica is there; None without one.
         clock: Counts the time.
-        heard: Tells the ``seq`` of which this process has heard last.
+        heard: Tells what this process has heard of.
     """
 
     _log = Logger()
@@ -61,7 +61,7 @@ class Reads:
         replica: Workers | None,
         probe: Workers | None,
         clock: IReactorTime,
-        heard: Callable[[], int],
+        heard: Callable[[], Known],
     ) -> None:
         self._primary = primary
         self._replica = replica
@@ -75,7 +75,7 @@ class Reads:
 
     async def do(
         self,
-        work: Callable[[Session, float, int], _T],
+        work: Callable[[Session, float, Known], _T],
         is_slow: bool = False,
         seconds: float = 0.0,
     ) -> tuple[_T, Workers]:
@@ -83,8 +83,8 @@ class Reads:
         Have a query answered from a snapshot that holds all this process knows of.
 
         Args:
-            work: Takes a session, how many seconds a statement may take, and the
-                ``seq`` that the snapshot must hold.
+            work: Takes a session, how many seconds a statement may take, and what
+                the snapshot must hold.
             is_slow: Whether it will take long.
             seconds: How long a statement may take, if that is longer than usual.
 
@@ -110,7 +110,7 @@ class Reads:
             else:
                 return result, replica
         result = await self._primary.do(
-            lambda session, seconds: work(session, seconds, 0), is_slow, seconds
+            lambda session, seconds: work(session, seconds, Known()), is_slow, seconds
         )
         return result, self._primary
 

@@ -294,7 +294,7 @@ def last_seq_in(rows: Rows) -> int:
 
 def begin_writing(seconds: float) -> tuple[Ask, ...]:
     """
-    Begin to write; nobody else does until this ends. The last one gives ``last_seq``.
+    Begin to write; nobody else does until this ends. The last one gives the counters.
 
     Args:
         seconds: How long to wait for others that write.
@@ -317,7 +317,7 @@ def begin_writing(seconds: float) -> tuple[Ask, ...]:
         f" set_config('transaction_timeout', '{round(5000 * seconds)}', true) END"
     )
     # Whoever reads a larger number must find all that has a smaller one.
-    lock = "SELECT last_seq FROM nostrtx.counters FOR UPDATE"
+    lock = "SELECT last_seq, last_change FROM nostrtx.counters FOR UPDATE"
     return (
         ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", {}),
         (f"SELECT {', '.join(names)}, {_DURABLE}", {}),

@@ -10,6 +10,8 @@ from math import isfinite
 from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from nostrtx.storage.postgres.conditions import Asking
 from nostrtx.storage.postgres.exchange import Ask, Rows
 from nostrtx.storage.postgres.session import (
@@ -25,8 +27,23 @@ _T = TypeVar("_T")
 #: How long to wait for a replica that is a little behind, in seconds, again and again.
 _WAITS: Final = (0.001, 0.002, 0.004, 0.008)
 
+_LAST_CHANGE: Final[Ask] = ("SELECT last_change FROM nostrtx.counters", {})
 _COMMIT: Final[Ask] = ("COMMIT", {})
 _ROLLBACK: Final[Ask] = ("ROLLBACK", {})
+
+
+@attrs.frozen
+class Known:
+    """
+    What a process knows of, and so must find.
+
+    Attributes:
+        last_seq: The ``seq`` of an event.
+        last_change: The number of a removal.
+    """
+
+    last_seq: int = 0
+    last_change: int = 0
 
 
 class Lagging(Exception):
@@ -40,7 +57,7 @@ class Snapshot:
     Args:
         session: The connection.
         seconds: How long everything may take; infinite for any time.
-        least: The ``seq`` that must be in it at least.
+        least: What must be in it at least.
         clock: Tells the time.
 
     Attributes:
@@ -51,7 +68,7 @@ class Snapshot:
         self,
         session: Session,
         seconds: float,
-        least: int,
+        least: Known,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._session = session
@@ -80,10 +97,13 @@ class Snapshot:
                 return self._session.ask(*asks)
             # Of the time that each statement was given, some has gone.
             return self._session.ask(time_left(left), *asks)[1:]
+        changed = [_LAST_CHANGE] if self._least.last_change else []
         for wait in (*_WAITS, None):
-            _, floor, *rows = self._session.ask(*self._begin, *asks)
+            _, floor, *rows = self._session.ask(*self._begin, *asks, *changed)
             self.floor = last_seq_in(floor)
-            if self.floor >= self._least:
+            [[last_change]] = rows.pop() if changed else [[0]]
+            least = self._least
+            if self.floor >= least.last_seq and last_change >= least.last_change:
                 self._is_begun = True
                 return rows
             self._session.ask(_ROLLBACK)

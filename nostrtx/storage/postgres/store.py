@@ -53,7 +53,7 @@ from nostrtx.storage.postgres.session import (
     WrongServer,
     connection_parameters,
 )
-from nostrtx.storage.postgres.snapshot import Snapshot
+from nostrtx.storage.postgres.snapshot import Known, Snapshot
 from nostrtx.storage.postgres.workers import Work, Workers
 from nostrtx.storage.postgres.writer import EventWriter
 
@@ -145,7 +145,7 @@ class PostgresEventStore:
             self._replica = self._workers(links, query_seconds, "replica reader")
             self._probe = self._workers([first], PROBE_SECONDS, "replica probe")
         self._reads = Reads(
-            self._readers, self._replica, self._probe, reactor, self.last_seq
+            self._readers, self._replica, self._probe, reactor, self._known
         )
 
     def open(self) -> None:
@@ -228,7 +228,7 @@ class PostgresEventStore:
         """What matches ``asked``, found and sorted in a thread."""
         self._check_open()
 
-        def work(session: Session, seconds: float, least: int) -> SealedSet:
+        def work(session: Session, seconds: float, least: Known) -> SealedSet:
             snapshot = Snapshot(session, seconds, least)
             [records] = snapshot.run([find_records(asked, now, screen, most)])
             snapshot.finish()
@@ -282,6 +282,9 @@ class PostgresEventStore:
 
     def heard_of(self, seq: int) -> None:
         """Ask a replica only where it is as far as that."""
+        if seq < self._last_heard:
+            # What was put back may have no such removals.
+            self._event_writer.last_change = 0
         self._last_heard = seq
 
     def log_after(self, seq: int, most: int) -> Deferred[LogPart]:
@@ -315,6 +318,9 @@ class PostgresEventStore:
     def _heard(self, last_seq: int) -> None:
         if last_seq > self._last_heard:
             self._last_heard = last_seq
+
+    def _known(self) -> Known:
+        return Known(self._last_heard, self._event_writer.last_change)
 
     def _write(self, work: Callable[[], _T]) -> Deferred[_T]:
         self._check_open()

@@ -26,7 +26,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.kinds import GIFT_WRAP, REQUEST_TO_VANISH
 from nostrtx.nostr.vanish import is_vanish_request
 from nostrtx.storage.postgres.bans import lift_bans, put_bans
-from nostrtx.storage.postgres.changes import changes_of, marking, removing
+from nostrtx.storage.postgres.changes import CHANGE, changes_of, marking, removing
 from nostrtx.storage.postgres.columns import Uuid, byteas, uuids
 from nostrtx.storage.postgres.exchange import Ask
 from nostrtx.storage.postgres.keys import (
@@ -111,6 +111,9 @@ class EventWriter:
         link: The way to the server.
         obeys: Says which requests to vanish are for this relay.
         lock_seconds: How long to wait for others that write.
+
+    Attributes:
+        last_change: The number of the last removal by this process.
     """
 
     _log = Logger()
@@ -126,6 +129,7 @@ class EventWriter:
         self._obeys = obeys
         self._name = uuid4().bytes
         self._batch = 0
+        self.last_change = 0
 
     def save(self, events: Sequence[Event]) -> tuple[list[SaveResult], int]:
         """
@@ -263,8 +267,10 @@ class EventWriter:
                     self._check_wanted()
                     self._batch += 1
                     committing = True
-                    session.ask(*asks, self._signature(), _COMMIT)
-                    return result
+                    answers = session.ask(*asks, self._signature(), _COMMIT)
+                if CHANGE in asks:
+                    [(self.last_change,)] = answers[list(asks).index(CHANGE)]
+                return result
             except errors.LockNotAvailable:
                 if not self._end_stuck(session):
                     raise
@@ -315,7 +321,7 @@ class EventWriter:
             try:
                 with session.transaction():
                     # Once the lock is had, what held it is over, this way or that.
-                    *_, rows, _ = session.ask(
+                    *_, counter, rows, _ = session.ask(
                         *begin_writing(self._lock_seconds),
                         (
                             "SELECT batch FROM nostrtx.writers"
@@ -324,6 +330,8 @@ class EventWriter:
                         ),
                         _ROLLBACK,
                     )
+                # If it was no removal, a replica must have more than need be.
+                _, self.last_change = counter[0]
                 return bool(rows) and rows[0][0] == self._batch
             except errors.LockNotAvailable:
                 # It may be the last transaction itself that still has the lock.
