@@ -45,7 +45,12 @@ class Options(usage.Options):
 
     optParameters = [  # noqa: N815 - twisted.python.usage reads it
         ["config", "c", None, "Settings file (TOML); none is needed."],
-        ["store", "s", None, "Where events are kept: lmdb:PATH or memory:"],
+        [
+            "store",
+            "s",
+            None,
+            "Where events are kept: lmdb:PATH, postgresql://... or memory:",
+        ],
     ]
 
     def __init__(self) -> None:

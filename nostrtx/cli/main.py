@@ -22,7 +22,7 @@ def main() -> None:
     Work on the event store of a Nostr relay.
 
     The relay itself is started with "twistd -n nostr-relay". These commands may
-    run beside it, on the same LMDB store.
+    run beside it, on the same store.
     """
 
 
