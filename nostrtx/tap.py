@@ -49,7 +49,7 @@ class Options(usage.Options):
             "store",
             "s",
             None,
-            "Where events are kept: lmdb:PATH, postgresql://... or memory:",
+            "Where events are: lmdb:PATH, postgresql://... or memory:",
         ],
     ]
 
