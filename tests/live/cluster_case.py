@@ -98,6 +98,7 @@ class ClusterTestCase(LiveTestCase):
         arguments += ["--listen", FREE_PORT, "--listen", PROXIED]
         node = self.ends(await RelayProcess.spawn(directory, arguments))
         self.nodes.append(node)
+        await until(lambda: len(node.addresses) == 2, 20, "one port only is open")
         return node
 
     async def start_nodes(self, count: int) -> list[RelayProcess]:

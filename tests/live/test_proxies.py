@@ -191,7 +191,10 @@ class HAProxyTests(ProxyTestCase):
 
     async def test_limit_of_the_proxy(self) -> None:
         """An address that holds a hundred connections gets no more of them."""
-        proxy = await self.start_haproxy(await self.start_relays(1))
+        # On a busy machine it takes longer than the usual limits to connect so often.
+        relays = await self.start_relays(1, "[timing]\nhandshake_seconds = 60\n")
+        longer = {"timeout http-request 10s": "timeout http-request 60s"}
+        proxy = await self.start_haproxy(relays, changes=longer)
         held = [await _raw(proxy.address) for _ in range(100)]
         self.assertEqual([each for each in held if each.ended.value], [])
         try:
