@@ -31,6 +31,7 @@ from nostrtx.web.shared_frames import BodyDeflater, DeflatedFrames, FramesByWind
 from nostrtx.web.site import relay_site
 from nostrtx.web.transport import write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
+from tests.web.fakes import nobody_else
 
 FRAMING_GROUPS = (1, 2, 3, 4, 5, 6, 7, 10)
 FRAMING_CASES = 247
@@ -181,7 +182,9 @@ class ConformanceTests(TestCase):
             timing=TimingSettings(ping_seconds=0),  # kosoku's cases fail upon a ping
         )
         turns = turns_of(reactor)
-        websockets = EchoingFactory(EchoRelay(), settings, turns, reactor)
+        websockets = EchoingFactory(
+            EchoRelay(), settings, turns, reactor, nobody_else(reactor), os.urandom
+        )
         site = relay_site(websockets, settings, dict, reactor)
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         port = await endpoint.listen(site)
