@@ -19,9 +19,6 @@ from nostrtx.storage.memory import MemoryEventStore
 
 _GIGABYTE = 2**30
 
-#: How URLs of stores begin that nodes share.
-_SHARED: Final = ("postgresql", "postgres")
-
 #: How a URL of whatever kind begins.
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}")
 
@@ -67,7 +64,7 @@ def open_store(
 
         max_bytes = settings.max_gigabytes * _GIGABYTE
         return LMDBEventStore(path, max_bytes, reactor, obeys)
-    if is_shared(url):
+    if StoreSettings(url=url).is_shared:
         if find("psycopg") is None:
             raise StoreUnusable(
                 "PostgreSQL needs an extra that is not installed: pip install"
@@ -82,11 +79,6 @@ def open_store(
         f"there is no such store{kind}: it must be lmdb:DIRECTORY,"
         " postgresql://USER@HOST/DATABASE or memory:"
     )
-
-
-def is_shared(url: str) -> bool:
-    """Whether ``url`` names a store that nodes on many machines can share."""
-    return url.partition("://")[0] in _SHARED and "://" in url
 
 
 def shown_url(url: str) -> str:

@@ -12,7 +12,7 @@ from nostrtx.interfaces import IEventStore, StoreUnusable
 from nostrtx.nostr.vanish import names_all_relays
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
-from nostrtx.storage.opening import is_shared, open_store, shown_url
+from nostrtx.storage.opening import open_store, shown_url
 from nostrtx.storage.postgres.store import PostgresEventStore
 from tests.storage.waiting_reactor import WaitingReactor
 
@@ -54,12 +54,12 @@ class OpenStoreTests(SynchronousTestCase):
             "postgres:///d?host=/tmp",
             "postgres:///d?host=@socket",
         ):
-            self.assertTrue(is_shared(url))
+            self.assertTrue(StoreSettings(url=url).is_shared)
             store = _open(url)
             self.assertIsInstance(store, PostgresEventStore)
             self.assertTrue(verifyObject(IEventStore, store))
-        self.assertFalse(is_shared("lmdb:postgres://"))
-        self.assertFalse(is_shared("postgresql:x"))
+        self.assertFalse(StoreSettings(url="lmdb:postgres://").is_shared)
+        self.assertFalse(StoreSettings(url="postgresql:x").is_shared)
 
     def test_postgres_not_understood(self) -> None:
         """
