@@ -9,7 +9,7 @@ import os
 from twisted.application.service import Application
 from twisted.internet import reactor
 
-from nostrtx.config_file import (ConfigError, load_settings)
+from nostrtx.settings.file import (ConfigError, load_settings)
 from nostrtx.tap import relay_service
 
 try:

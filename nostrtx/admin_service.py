@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.listening import OpenPorts, url_of
+from nostrtx.settings.tree import Settings
 from nostrtx.web.admin import AdminResource
 from nostrtx.web.site import QuietSite
 

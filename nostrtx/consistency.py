@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from nostrtx.config import Settings
-from nostrtx.config_file import ConfigError
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.tree import Settings
 
 
 def check_consistency(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from nostrtx.interfaces import BroadcasterUnusable, IBroadcaster
+from nostrtx.interfaces.processes import BroadcasterUnusable, IBroadcaster
 from nostrtx.relay.moment import Moment
 from nostrtx.relay.roll_call import RollCall
 

@@ -25,15 +25,10 @@ from twisted.logger import Logger
 from nostrtx.admin_service import AdminService
 from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.cannot_serve import CannotServe
-from nostrtx.config import RelaySettings, SearchSettings, Settings
-from nostrtx.config_file import ConfigError
 from nostrtx.consistency import check_consistency
-from nostrtx.interfaces import (
-    IBroadcaster,
-    IEventStore,
-    RegisterError,
-    StoreUnusable,
-)
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.register import RegisterError
+from nostrtx.interfaces.store import IEventStore, StoreUnusable
 from nostrtx.joining import BroadcasterService, fail
 from nostrtx.key_service import KeyService
 from nostrtx.listening import OpenPorts, url_of
@@ -45,6 +40,10 @@ from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.storing import SearchSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.opening import open_store, shown_url
 from nostrtx.storage.register_opening import register_database
 from nostrtx.storage.search.opening import can_search, with_search

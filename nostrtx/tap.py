@@ -16,9 +16,10 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from nostrtx import __version__
-from nostrtx.config import AdminSettings, Settings
-from nostrtx.config_file import ConfigError, load_settings
 from nostrtx.service import make_service
+from nostrtx.settings.edge import AdminSettings
+from nostrtx.settings.file import ConfigError, load_settings
+from nostrtx.settings.tree import Settings
 from nostrtx.workers.supervisor import Supervisor
 
 _EXAMPLES = r"""

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import ITurns
+from nostrtx.interfaces.edge import ITurns
 
 
 class _Turns:

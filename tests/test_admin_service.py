@@ -6,8 +6,9 @@ import attrs
 from twisted.logger import capturedLogs, formatEvent
 
 from nostrtx.admin_service import AdminService
-from nostrtx.config import AdminSettings, Settings
 from nostrtx.service import make_service
+from nostrtx.settings.edge import AdminSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from tests.test_service import ListeningTestCase
 

@@ -6,8 +6,8 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import Settings
-from nostrtx.config_file import parse_settings
+from nostrtx.settings.file import parse_settings
+from nostrtx.settings.tree import Settings
 from tests.deployment import COMPOSE, ROOT, unit
 
 _GUIDE = ROOT / "docs" / "cluster.md"

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import (
-    DiscoverySettings,
-    GroupSettings,
-    MembershipSettings,
-    RelaySettings,
-    Settings,
-    StoreSettings,
-)
-from nostrtx.config_file import ConfigError
 from nostrtx.consistency import check_consistency
+from nostrtx.settings.access import GroupSettings, MembershipSettings
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.identity import DiscoverySettings, RelaySettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 
 _SHARED = StoreSettings(url="postgresql://relay:secret@host/nostr")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from nostrtx.config import Settings
-from nostrtx.config_file import load_settings, parse_settings
+from nostrtx.settings.file import load_settings, parse_settings
+from nostrtx.settings.tree import Settings
 from nostrtx.tap import Options
 from nostrtx.web.proxied import PROXIED_PREFIX
 from tests.deployment import (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from attrs.exceptions import FrozenInstanceError
@@ -13,24 +15,12 @@ from zope.interface.verify import verifyClass
 from nostrtx import interfaces
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.broadcast.workers import WorkerBroadcaster
-from nostrtx.interfaces import (
-    IAdmission,
-    IBroadcaster,
-    IClient,
-    IClientSession,
-    IEventStore,
-    IManagement,
-    IOtherProcesses,
-    IRegisterDatabase,
-    IRelay,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
-    ITurns,
-    Page,
-    SaveOutcome,
-    SaveResult,
-)
+from nostrtx.interfaces.edge import IClient, IClientSession, IManagement, IRelay, ITurns
+from nostrtx.interfaces.policies import IAdmission
+from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
+from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery, Page
+from nostrtx.interfaces.register import IRegisterDatabase
+from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.management.management import Management
@@ -98,7 +88,8 @@ class InterfaceTests(SynchronousTestCase):
         """No interface is without an implementer."""
         found = {
             value
-            for value in vars(interfaces).values()
+            for module in iter_modules(interfaces.__path__, "nostrtx.interfaces.")
+            for value in vars(import_module(module.name)).values()
             if isinstance(value, InterfaceClass) and value is not Interface
         }
         self.assertEqual(found, set(_IMPLEMENTERS))

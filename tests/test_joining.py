@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import BroadcasterUnusable
+from nostrtx.interfaces.processes import BroadcasterUnusable
 from nostrtx.joining import BroadcasterService
 from nostrtx.relay.roll_call import RollCall
 from tests.broadcast.fakes import FakeBroadcaster

@@ -20,17 +20,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.config import (
-    DiscoverySettings,
-    IngestSettings,
-    ListenSettings,
-    MembershipSettings,
-    RelaySettings,
-    Settings,
-    StoreSettings,
-)
-from nostrtx.config_file import ConfigError
-from nostrtx.interfaces import StoreUnusable
+from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.joining import BroadcasterService
 from nostrtx.key_service import KeyService
 from nostrtx.relay.relay import Relay
@@ -43,6 +33,13 @@ from nostrtx.service import (
     StoreService,
     make_service,
 )
+from nostrtx.settings.access import MembershipSettings
+from nostrtx.settings.edge import ListenSettings
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.identity import DiscoverySettings, RelaySettings
+from nostrtx.settings.limits import IngestSettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.websocket import RelayWebSocketFactory

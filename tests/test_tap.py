@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx import __version__
-from nostrtx.config import ClusterSettings, Settings, StoreSettings
-from nostrtx.config_file import ConfigError
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.storing import ClusterSettings, StoreSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.tap import Options, makeService, relay_service
 from nostrtx.workers.supervisor import Supervisor
 from tests.live.reactor import reactor

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.interfaces import ITurns
+from nostrtx.interfaces.edge import ITurns
 from nostrtx.turns import EpollTurns, ScheduledTurns, turns_of
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from nostrtx.config_file import ConfigError
+from nostrtx.settings.file import ConfigError
 
 #: The environment variable that may hold the secrets instead of a file.
 SECRET_VARIABLE: Final = "NOSTRTX_CLUSTER_SECRET"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from nostrtx.interfaces import IBroadcaster
+from nostrtx.interfaces.processes import IBroadcaster
 
 
 @implementer(IBroadcaster)

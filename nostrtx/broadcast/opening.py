@@ -9,9 +9,9 @@ from typing import Any
 from nostrtx.broadcast.cluster_secret import SECRET_VARIABLE, load_secrets
 from nostrtx.broadcast.envelope import INSTANCE_BYTES
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.config import ClusterSettings
-from nostrtx.interfaces import BroadcasterUnusable, IBroadcaster
+from nostrtx.interfaces.processes import BroadcasterUnusable, IBroadcaster
 from nostrtx.redis_url import parse_redis_url, parse_sentinel
+from nostrtx.settings.storing import ClusterSettings
 
 
 def open_broadcaster(

@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 
 from nostrtx.broadcast.connection import RedisConnection
 from nostrtx.broadcast.envelope import VERSION, Refused, Seal
-from nostrtx.interfaces import BroadcasterUnusable
+from nostrtx.interfaces.processes import BroadcasterUnusable
 
 #: For how long a name is held without being refreshed.
 EXPIRE_SECONDS: Final = 5

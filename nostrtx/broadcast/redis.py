@@ -21,7 +21,7 @@ from nostrtx.broadcast.link import Link
 from nostrtx.broadcast.losses import Losses
 from nostrtx.broadcast.presence import REFRESH_SECONDS, Presence
 from nostrtx.broadcast.servers import Found, Servers
-from nostrtx.interfaces import BroadcasterUnusable, IBroadcaster
+from nostrtx.interfaces.processes import BroadcasterUnusable, IBroadcaster
 from nostrtx.redis_url import RedisAddress
 
 #: How long Redis may be out of reach before this process serves without it.

@@ -23,8 +23,8 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 
-from nostrtx.config_file import ConfigError
 from nostrtx.redis_url import RedisAddress
+from nostrtx.settings.file import ConfigError
 
 #: How long it may take to get a connection.
 CONNECT_SECONDS: Final = 5.0

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nostrtx.interfaces import IBroadcaster
+from nostrtx.interfaces.processes import IBroadcaster
 
 #: What may wait for a process that does not read; beyond, news is lost.
 MAX_UNSENT_BYTES: Final = 16 * 1024 * 1024

@@ -28,8 +28,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.config import Settings
-from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.bans import Ban, BanError, BanKind, ban_subject
 from nostrtx.nostr.bech32 import Note, Npub, encode
 from nostrtx.nostr.event import stored_event
@@ -37,6 +36,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.bans import read_bans
 from nostrtx.relay.own_key import KeyUnusable, OwnKey
+from nostrtx.settings.tree import Settings
 
 #: How many events are removed in one transaction.
 _PAGE: Final = 500

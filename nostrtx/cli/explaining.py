@@ -12,7 +12,7 @@ from rich.text import Text
 from twisted.internet.defer import Deferred
 
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.filters import Filter, parse_filter
 from nostrtx.nostr.json import NotJSONError, loads

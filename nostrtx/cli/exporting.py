@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 
 from nostrtx.cli.key_types import EventIdType, PubkeyType
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.filters import Filter, parse_filter
 from nostrtx.nostr.json import NotJSONError, loads

@@ -30,8 +30,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.config import LimitSettings, Settings
-from nostrtx.interfaces import IEventStore, ITurns, SaveOutcome, SaveResult
+from nostrtx.interfaces.edge import ITurns
+from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
 from nostrtx.nostr.errors import Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
 from nostrtx.nostr.json import NotJSONError, loads
@@ -40,6 +40,8 @@ from nostrtx.relay.bans import read_bans
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.signature_checks import SignatureChecks, verifier_count
 from nostrtx.relay.write_batches import WriteBatches
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.turns import turns_of
 
 #: Lines that are read at a time, and may be on their way into the store at once.

@@ -14,11 +14,11 @@ import click
 
 from nostrtx.cli.key_types import PubkeyType
 from nostrtx.cli.store_options import store_options
-from nostrtx.config_file import ConfigError, load_settings
-from nostrtx.interfaces import RegisterError
+from nostrtx.interfaces.register import RegisterError
 from nostrtx.nostr.bech32 import Npub, encode
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.membership.register import Invite, Register
+from nostrtx.settings.file import ConfigError, load_settings
 from nostrtx.storage.register_opening import register_database
 
 _DAY = 86_400

@@ -21,7 +21,7 @@ from rich.progress import (
 from twisted.internet.task import deferLater
 
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.storage.search.opening import can_search, index_path
 
 #: How long is worked before the reactor may hear of an interrupt, in seconds.

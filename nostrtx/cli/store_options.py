@@ -13,10 +13,10 @@ import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from nostrtx.config import Settings
-from nostrtx.config_file import ConfigError, load_settings
-from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.interfaces.store import IEventStore, StoreUnusable
 from nostrtx.nostr.vanish import names_relay
+from nostrtx.settings.file import ConfigError, load_settings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.opening import open_store
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -22,7 +22,7 @@ from twisted.internet.task import LoopingCall
 from nostrtx.cli.exporting import FilterType
 from nostrtx.cli.importing import Import
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.event_signing import (
     SecretKey,

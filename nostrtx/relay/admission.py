@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from nostrtx.interfaces import IAdmission, Taken
+from nostrtx.interfaces.policies import IAdmission, Taken
 from nostrtx.nostr.event import Event
 
 

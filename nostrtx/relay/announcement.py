@@ -11,11 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.config import DiscoverySettings
 from nostrtx.nostr.discovery import RELAY_DISCOVERY, discovery_tags
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.own_events import Draft, OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.identity import DiscoverySettings
 
 
 class Announcement:

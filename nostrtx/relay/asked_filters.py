@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nostrtx.config import LimitSettings
 from nostrtx.nostr.client_messages import MAX_SUBSCRIPTION_ID
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.filters import Filter, parse_filter
+from nostrtx.settings.limits import LimitSettings
 
 
 def asked_filters(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from nostrtx.interfaces import BanChange
+from nostrtx.interfaces.store import BanChange
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event

@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import BanChange, IBroadcaster, IEventStore
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.complaint import Complaint

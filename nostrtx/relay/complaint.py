@@ -6,7 +6,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 
 
 class Complaint:

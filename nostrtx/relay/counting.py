@@ -15,8 +15,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.config import LimitSettings, TimingSettings
-from nostrtx.interfaces import Count, IClient, IEventStore, ITurns, StoreError
+from nostrtx.interfaces.edge import IClient, ITurns
+from nostrtx.interfaces.queries import Count
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.client_messages import CountMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
@@ -30,6 +31,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.time_slices import TimeSlices
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.limits import LimitSettings, TimingSettings
 
 
 class Counting:

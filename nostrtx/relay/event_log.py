@@ -21,7 +21,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IBroadcaster, IEventStore, ITurns, LogPart, StoreError
+from nostrtx.interfaces.edge import ITurns
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.store import IEventStore, LogPart, StoreError
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.log_news import (

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks

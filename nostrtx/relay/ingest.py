@@ -17,15 +17,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.config import LimitSettings
-from nostrtx.interfaces import (
-    IClient,
-    IEventStore,
-    ITurns,
-    SaveOutcome,
-    SaveResult,
-    Taken,
-)
+from nostrtx.interfaces.edge import IClient, ITurns
+from nostrtx.interfaces.policies import Taken
+from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
 from nostrtx.nostr.client_messages import EventMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
@@ -42,6 +36,7 @@ from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.write_batches import WriteBatches
+from nostrtx.settings.limits import LimitSettings
 
 _DUPLICATE: Final = "duplicate: this relay has the event already"
 

@@ -16,7 +16,7 @@ import attrs
 from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.interfaces import IEventStore, SaveOutcome, StoreError
+from nostrtx.interfaces.store import IEventStore, SaveOutcome, StoreError
 from nostrtx.nostr.event import Event, d_value, stored_event
 from nostrtx.nostr.event_signing import sign_event
 from nostrtx.nostr.filters import Filter

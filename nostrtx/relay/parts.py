@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import attrs
 
-from nostrtx.config import LimitSettings
 from nostrtx.relay.counting import Counting
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
@@ -14,6 +13,7 @@ from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
+from nostrtx.settings.limits import LimitSettings
 
 
 @attrs.frozen

@@ -19,15 +19,9 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.config import LimitSettings, NegentropySettings
-from nostrtx.interfaces import (
-    IClient,
-    IEventStore,
-    IScreen,
-    ITurns,
-    StoreError,
-    TooManyEvents,
-)
+from nostrtx.interfaces.edge import IClient, ITurns
+from nostrtx.interfaces.queries import IScreen
+from nostrtx.interfaces.store import IEventStore, StoreError, TooManyEvents
 from nostrtx.nostr.client_messages import (
     MAX_SUBSCRIPTION_ID,
     NegCloseMessage,
@@ -47,6 +41,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.time_slices import TimeSlices
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.limits import LimitSettings, NegentropySettings
 
 #: How many messages of a session may wait. Each waits for an answer, says NIP-77, so
 #: even one is more than a client needs.

@@ -13,18 +13,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import (
-    BanChange,
-    IAdmission,
-    IBroadcaster,
-    IClient,
-    IClientSession,
-    IEventStore,
-    IRegisterDatabase,
-    IRelay,
-    ITurns,
-)
+from nostrtx.interfaces.edge import IClient, IClientSession, IRelay, ITurns
+from nostrtx.interfaces.policies import IAdmission
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.register import IRegisterDatabase
+from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import BanKind
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.bans import Bans
@@ -52,6 +45,7 @@ from nostrtx.relay.slow_queries import SlowQueries
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.tree import Settings
 
 
 @implementer(IRelay)

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import IBroadcaster, IOtherProcesses
+from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
 
 #: The topic on which processes say that they are here.
 HERE: Final = "here"

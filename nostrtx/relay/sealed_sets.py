@@ -16,7 +16,8 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from nostrtx.interfaces import IEventStore, IScreen
+from nostrtx.interfaces.queries import IScreen
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from nostrtx.interfaces import IClient, IClientSession
+from nostrtx.interfaces.edge import IClient, IClientSession
 from nostrtx.nostr.client_messages import (
     AuthMessage,
     CloseMessage,

@@ -14,8 +14,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.config import AuthSettings
-from nostrtx.interfaces import IClient
+from nostrtx.interfaces.edge import IClient
 from nostrtx.nostr.authentication import check_authentication
 from nostrtx.nostr.client_messages import AuthMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
@@ -28,6 +27,7 @@ from nostrtx.relay.banned import Banned
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.access import AuthSettings
 
 #: After so many failed attempts a connection may not try again.
 MAX_FAILURES: Final = 32

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nostrtx.interfaces import ITurns
+from nostrtx.interfaces.edge import ITurns
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.signing import verify
 from nostrtx.relay.signature_worker import MAX_BATCH

@@ -19,14 +19,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.config import TimingSettings
-from nostrtx.interfaces import (
-    IEventStore,
-    IStoredQuery,
-    ITurns,
-    Page,
-    StoreError,
-)
+from nostrtx.interfaces.edge import ITurns
+from nostrtx.interfaces.queries import IStoredQuery, Page
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.relay_messages import eose
@@ -36,6 +31,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.limits import TimingSettings
 
 #: How much is sent before the relay looks at the client's socket again, in bytes.
 PAGE_BYTES: Final = 128 * 1024

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from nostrtx.interfaces import IClient
+from nostrtx.interfaces.edge import IClient
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.relay_messages import event_prefix

@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IBroadcaster, IOtherProcesses
+from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
 from nostrtx.nostr import json
 from nostrtx.relay.measurements import MEASURED_GAUGES
 from nostrtx.relay.past_counts import Counts, PastCounts, counts_in, raise_to

@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.interfaces import ITurns
+from nostrtx.interfaces.edge import ITurns
 
 
 class TimeSlices:

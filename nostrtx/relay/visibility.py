@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 
 from zope.interface import implementer
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import GIFT_WRAPS, NEVER_SERVED

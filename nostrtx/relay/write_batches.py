@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore, ITurns, SaveResult, StoreError
+from nostrtx.interfaces.edge import ITurns
+from nostrtx.interfaces.store import IEventStore, SaveResult, StoreError
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.signature_checks import HasEvent

@@ -15,15 +15,11 @@ from uuid import uuid4
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
-from nostrtx.interfaces import (
+from nostrtx.interfaces.queries import Count, IScreen, IStoredCount, IStoredQuery, Page
+from nostrtx.interfaces.store import (
     BanChange,
-    Count,
     IEventStore,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
     LogPart,
-    Page,
     SaveOutcome,
     SaveResult,
     TooManyEvents,

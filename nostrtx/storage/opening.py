@@ -12,9 +12,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Final
 
-from nostrtx.config import StoreSettings
-from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.interfaces.store import IEventStore, StoreUnusable
 from nostrtx.nostr.event import Event
+from nostrtx.settings.storing import StoreSettings
 from nostrtx.storage.memory import MemoryEventStore
 
 _GIGABYTE = 2**30

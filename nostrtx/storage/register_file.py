@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from nostrtx.interfaces import IRegisterDatabase, RegisterError
+from nostrtx.interfaces.register import IRegisterDatabase, RegisterError
 
 #: How long to wait for another process that is writing, in seconds.
 _BUSY_SECONDS: Final = 5.0

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import IRegisterDatabase, RegisterError
+from nostrtx.interfaces.register import IRegisterDatabase, RegisterError
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.register_file import RegisterFile
 
 

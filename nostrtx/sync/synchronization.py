@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.sync.conversation import Conversation, DoesNotReconcile, Members

@@ -15,7 +15,7 @@ import attrs
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.sync.conversation import Conversation, Members

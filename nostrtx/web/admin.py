@@ -17,7 +17,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr import json
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.web.answers import SERVER

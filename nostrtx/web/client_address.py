@@ -11,8 +11,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.config import LimitSettings
-from nostrtx.interfaces import IOtherProcesses
+from nostrtx.interfaces.processes import IOtherProcesses
+from nostrtx.settings.limits import LimitSettings
 from nostrtx.web.elsewhere import ConnectionsElsewhere
 
 

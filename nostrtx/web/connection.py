@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import IClient, IClientSession
+from nostrtx.interfaces.edge import IClient, IClientSession
 from nostrtx.web.answers import error_answer
 from nostrtx.web.deflate import Inflater, agree
 from nostrtx.web.frames import FRAME_HEADERS

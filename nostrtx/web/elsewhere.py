@@ -18,7 +18,7 @@ import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IOtherProcesses
+from nostrtx.interfaces.processes import IOtherProcesses
 from nostrtx.nostr import json
 
 #: The topic on which connections are counted.

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from nostrtx import __version__
-from nostrtx.config import Settings
 from nostrtx.nostr.information import SUPPORTED_NIPS, limitation, relay_information
 from nostrtx.nostr.kinds import GIFT_WRAP, PRIVATE_MESSAGE
+from nostrtx.settings.tree import Settings
 
 MEDIA_TYPE: Final = "application/nostr+json"
 

@@ -13,7 +13,8 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
-from nostrtx.config import AuthSettings, Settings
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.tree import Settings
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d1b26;--soft:#5d5870;--paper:#f6f4fb;

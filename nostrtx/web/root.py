@@ -15,11 +15,11 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import IManagement
+from nostrtx.interfaces.edge import IManagement
 from nostrtx.nostr import json
 from nostrtx.nostr.management import MEDIA_TYPE as CALL_TYPE
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.tree import Settings
 from nostrtx.web.answers import CORS_HEADERS, SERVER
 from nostrtx.web.connection import path_of
 from nostrtx.web.information import MEDIA_TYPE, information_of, wants_information

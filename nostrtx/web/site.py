@@ -25,8 +25,8 @@ from twisted.web.http import HTTPChannel
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import IManagement
+from nostrtx.interfaces.edge import IManagement
+from nostrtx.settings.tree import Settings
 from nostrtx.web.answers import error_answer
 from nostrtx.web.root import RootResource
 from nostrtx.web.trusted_proxies import TrustedProxies

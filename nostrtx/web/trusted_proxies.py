@@ -14,8 +14,8 @@ from typing import Final
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-from nostrtx.config import ListenSettings
-from nostrtx.config_checks import UNIX_PROXY, parse_network
+from nostrtx.settings.checks import UNIX_PROXY, parse_network
+from nostrtx.settings.edge import ListenSettings
 from nostrtx.web.client_address import peer_address
 from nostrtx.web.forwarded import Address, hops, parse_peer
 

@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import IOtherProcesses, IRelay, ITurns
+from nostrtx.interfaces.edge import IRelay, ITurns
+from nostrtx.interfaces.processes import IOtherProcesses
+from nostrtx.settings.tree import Settings
 from nostrtx.web.answers import SERVER
 from nostrtx.web.client_address import ConnectionLimits, peer_address
 from nostrtx.web.connection import RelayWebSocketProtocol

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import attrs
 
-from nostrtx.config import Settings
+from nostrtx.settings.tree import Settings
 
 
 @attrs.frozen

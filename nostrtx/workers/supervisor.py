@@ -25,10 +25,10 @@ from twisted.logger import Logger
 from nostrtx.admin_service import say_where
 from nostrtx.broadcast.workers import Hub
 from nostrtx.cannot_serve import CannotServe
-from nostrtx.config import Settings
 from nostrtx.joining import fail
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
+from nostrtx.settings.tree import Settings
 from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
-from nostrtx.config_file import ConfigError
+from nostrtx.settings.file import ConfigError
 from nostrtx.workers.orders import Orders, receive_orders
 from nostrtx.workers.reports import BEAT_SECONDS, Reporter
 

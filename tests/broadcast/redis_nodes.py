@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from nostrtx.broadcast.redis import RedisBroadcaster
 from nostrtx.broadcast.servers import FixedServer, Found, Servers
-from nostrtx.interfaces import BroadcasterUnusable
+from nostrtx.interfaces.processes import BroadcasterUnusable
 from nostrtx.redis_url import RedisAddress
 from tests.broadcast.fake_redis import FakeRedis
 

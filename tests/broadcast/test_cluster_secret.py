@@ -8,7 +8,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.broadcast.cluster_secret import load_secrets
-from nostrtx.config_file import ConfigError
+from nostrtx.settings.file import ConfigError
 
 ONE, TWO = "1f" * 32, "2E" * 32
 

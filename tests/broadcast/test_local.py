@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.interfaces import IBroadcaster
+from nostrtx.interfaces.processes import IBroadcaster
 from tests.broadcast.fakes import FakeBroadcaster
 
 

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.broadcast.redis import RedisBroadcaster
-from nostrtx.config import ClusterSettings
-from nostrtx.config_file import ConfigError
-from nostrtx.interfaces import IBroadcaster
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.storing import ClusterSettings
 
 SECRETS = {"NOSTRTX_CLUSTER_SECRET": "ab" * 32}
 

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.broadcast.envelope import Seal
-from nostrtx.interfaces import BroadcasterUnusable
+from nostrtx.interfaces.processes import BroadcasterUnusable
 from tests.broadcast.redis_nodes import OTHER_SECRET, SECRET, Node, World
 
 KEY = b"relay:member:here"

@@ -6,7 +6,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IBroadcaster
+from nostrtx.interfaces.processes import IBroadcaster
 from tests.broadcast.redis_nodes import OTHER_SECRET, SECRET, Node, World
 
 PAYLOADS = [

@@ -11,8 +11,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.broadcast.servers import FixedServer, Found, endpoint_of
-from nostrtx.config_file import ConfigError
 from nostrtx.redis_url import RedisAddress, parse_redis_url
+from nostrtx.settings.file import ConfigError
 from tests.live.certificates import write_certificates
 
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.broadcast.workers import MAX_UNSENT_BYTES, Outlet, WorkerBroadcaster
-from nostrtx.interfaces import IBroadcaster
+from nostrtx.interfaces.processes import IBroadcaster
 from tests.broadcast.wires import End, Machine
 
 News = tuple[str, str, bytes]

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.cli.bans import json_lines, lift_bans, make_bans, table_of
 from nostrtx.cli.main import main
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.bech32 import Npub, Nsec, encode
 from nostrtx.nostr.event_signing import parse_secret_key

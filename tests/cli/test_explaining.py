@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.cli.explaining import explain_on, filter_of
 from nostrtx.cli.main import main
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.explanation import Explanation, IExplains, Look
 from nostrtx.storage.memory import MemoryEventStore

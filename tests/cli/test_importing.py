@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.cli.importing import Import, _chunks, _size
 from nostrtx.cli.main import main
-from nostrtx.config import Settings
-from nostrtx.interfaces import SaveOutcome
+from nostrtx.interfaces.store import SaveOutcome
 from nostrtx.nostr.errors import invalid
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
 from tests.storage.events import signed_event

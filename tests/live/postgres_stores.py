@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from nostrtx.config import StoreSettings
-from nostrtx.interfaces import SaveOutcome
+from nostrtx.interfaces.store import SaveOutcome
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.vanish import names_all_relays
+from nostrtx.settings.storing import StoreSettings
 from nostrtx.storage.postgres.migrations import prepare_store
 from nostrtx.storage.postgres.session import connection_parameters
 from nostrtx.storage.postgres.store import PostgresEventStore

@@ -16,7 +16,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from nostrtx.config import LimitSettings, Settings
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.turns import turns_of
 from nostrtx.web.frames import frame_header
 from nostrtx.web.site import relay_site

@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
-from nostrtx.config_file import load_settings
+from nostrtx.settings.file import load_settings
 from tests.deployment import prepared
 from tests.live.authors import Author
 from tests.live.client import LiveClient

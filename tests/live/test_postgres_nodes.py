@@ -8,7 +8,7 @@ from threading import Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import SaveOutcome, StoreError
+from nostrtx.interfaces.store import SaveOutcome, StoreError
 from nostrtx.nostr.filters import Filter
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import Node, empty_database, give_back

@@ -10,7 +10,7 @@ from threading import Thread
 import psycopg
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from nostrtx.interfaces import SaveOutcome
+from nostrtx.interfaces.store import SaveOutcome
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.session import Session, connection_parameters
 from tests.live.postgres_server import (

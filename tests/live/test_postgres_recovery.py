@@ -12,7 +12,8 @@ import psycopg
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import Count, Page, SaveOutcome, StoreError, StoreUnusable
+from nostrtx.interfaces.queries import Count, Page
+from nostrtx.interfaces.store import SaveOutcome, StoreError, StoreUnusable
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.migrations import migrations, prepare_store

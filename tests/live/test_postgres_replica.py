@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import StoreError, StoreUnusable
+from nostrtx.interfaces.store import StoreError, StoreUnusable
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.filters import Filter
 from tests.live.postgres_server import PostgresServer

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import errors
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import SaveOutcome, StoreError
+from nostrtx.interfaces.store import SaveOutcome, StoreError
 from nostrtx.nostr.vanish import names_all_relays
 from nostrtx.storage.postgres.link import Link
 from nostrtx.storage.postgres.session import connection_parameters

@@ -20,8 +20,8 @@ from twisted.trial.unittest import TestCase
 
 from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.broadcast.redis import RedisBroadcaster
-from nostrtx.config import ClusterSettings
-from nostrtx.interfaces import BroadcasterUnusable
+from nostrtx.interfaces.processes import BroadcasterUnusable
+from nostrtx.settings.storing import ClusterSettings
 from tests.live.certificates import write_certificates
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
@@ -34,7 +34,7 @@ _PROCESS = """
 import secrets
 from twisted.internet import reactor
 from nostrtx.broadcast.opening import open_broadcaster
-from nostrtx.config import ClusterSettings
+from nostrtx.settings.storing import ClusterSettings
 
 open_broadcaster(
     ClusterSettings(redis={redis!r}), "here", False, {facts!r}, reactor,

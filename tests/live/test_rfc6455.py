@@ -22,8 +22,9 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import LimitSettings, Settings, TimingSettings
-from nostrtx.interfaces import IClient, IClientSession, IRelay
+from nostrtx.interfaces.edge import IClient, IClientSession, IRelay
+from nostrtx.settings.limits import LimitSettings, TimingSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.turns import turns_of
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.frames import FRAME_HEADERS

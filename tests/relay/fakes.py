@@ -16,20 +16,13 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.config import AuthSettings, Settings
-from nostrtx.interfaces import (
+from nostrtx.interfaces.edge import IClient, IClientSession, ITurns
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.queries import Count, IScreen, IStoredCount, IStoredQuery, Page
+from nostrtx.interfaces.store import (
     BanChange,
-    Count,
-    IBroadcaster,
-    IClient,
-    IClientSession,
     IEventStore,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
-    ITurns,
     LogPart,
-    Page,
     SaveResult,
     StoreError,
 )
@@ -43,6 +36,8 @@ from nostrtx.relay.relay import Relay
 from nostrtx.relay.session_auth import AuthRules, SessionAuth
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.storage.register_file import RegisterFile
 from tests.storage.events import NOW, signed_event

@@ -10,8 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import LimitSettings
-from nostrtx.interfaces import IAdmission, Taken
+from nostrtx.interfaces.policies import IAdmission, Taken
 from nostrtx.nostr.client_messages import EventMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
@@ -19,6 +18,7 @@ from nostrtx.nostr.json import loads
 from nostrtx.relay.admission import Admissions
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.statistics import Statistics
+from nostrtx.settings.limits import LimitSettings
 from tests.relay.fakes import (
     FakeClient,
     FakeTurns,

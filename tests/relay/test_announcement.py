@@ -7,13 +7,13 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import DiscoverySettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import loads
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
+from nostrtx.settings.identity import DiscoverySettings
 from tests.relay.fakes import FakeTurns, HeldStore, log_of
 from tests.storage.events import NOW
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import BanChange
+from nostrtx.interfaces.store import BanChange
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.errors import Rejected
 from nostrtx.relay.banned import Banned

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from nostrtx.config import AuthSettings, Settings
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.event import Event
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.tree import Settings
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import RelayUnderTest, accepted, seen
 from tests.relay.test_several_processes import SeveralProcessesCase

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import BanChange, StoreError
+from nostrtx.interfaces.store import BanChange, StoreError
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.bans import Bans, read_bans
 from tests.broadcast.fakes import FakeBroadcaster

@@ -8,11 +8,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import AuthSettings, LimitSettings, Settings, TimingSettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.hyperloglog import Registers, offset
 from nostrtx.nostr.json import dumps
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.limits import LimitSettings, TimingSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RelayUnderTest, auth_message, req_message, seen
 from tests.storage.events import NOW, make_event, public_key, signed_event
 

@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings, Settings
 from nostrtx.nostr.event import Event
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RelayUnderTest, req_message, seen
 from tests.storage.events import NOW, make_event, signed_event
 

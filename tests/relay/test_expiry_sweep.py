@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.statistics import Statistics
 from tests.relay.fakes import HeldStore

@@ -5,13 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import (
-    IClient,
-    IEventStore,
-    IStoredCount,
-    IStoredQuery,
-    ITurns,
-)
+from nostrtx.interfaces.edge import IClient, ITurns
+from nostrtx.interfaces.queries import IStoredCount, IStoredQuery
+from nostrtx.interfaces.store import IEventStore
 from tests.relay.fakes import FakeClient, FakeTurns, HeldStore
 
 

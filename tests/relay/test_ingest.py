@@ -8,13 +8,14 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import AuthSettings, LimitSettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.client_messages import EventMessage
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.relay.ingest import Ingest, check_limits
 from nostrtx.relay.statistics import Statistics
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.limits import LimitSettings
 from tests.relay.fakes import (
     FakeClient,
     FakeTurns,

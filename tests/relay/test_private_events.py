@@ -6,8 +6,9 @@ Tests for :mod:`nostrtx.relay.visibility` through whole sessions.
 
 from __future__ import annotations
 
-from nostrtx.config import AuthSettings, Settings
 from nostrtx.nostr.event import Event
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import accepted, seen
 from tests.relay.visitor import VisitorTestCase
 from tests.storage.events import NOW, public_key, signed_event

@@ -10,10 +10,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import AuthSettings, LimitSettings, Settings
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.proof_of_work import difficulty
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from tests.nostr.vectors import load
 from tests.relay.fakes import RelayUnderTest, event_message
 from tests.relay.visitor import Visitor, VisitorTestCase

@@ -12,12 +12,14 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import AuthSettings, NegentropySettings, Settings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.negentropy.reconciliation import Initiator, Reconciliation
 from nostrtx.nostr.negentropy.snapshot import Snapshot
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.limits import NegentropySettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RelayUnderTest, event_message
 from tests.storage.events import NOW, make_event, public_key, signed_event
 

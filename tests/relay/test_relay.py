@@ -7,7 +7,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IRelay
+from nostrtx.interfaces.edge import IRelay
 from nostrtx.relay.statistics import Statistics
 from tests.relay.fakes import (
     RelayUnderTest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IOtherProcesses
+from nostrtx.interfaces.processes import IOtherProcesses
 from nostrtx.relay.roll_call import FAREWELL, MOST_SILENT_BEATS, RollCall
 from tests.relay.company import Company
 

@@ -6,7 +6,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import IScreen, StoreError, TooManyEvents
+from nostrtx.interfaces.queries import IScreen
+from nostrtx.interfaces.store import StoreError, TooManyEvents
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot

@@ -7,8 +7,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import LimitSettings, SearchSettings, Settings
-from nostrtx.interfaces import IClientSession
+from nostrtx.interfaces.edge import IClientSession
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.storing import SearchSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import (
     RelayUnderTest,
     accepted,

@@ -7,10 +7,12 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.config import AuthSettings, LimitSettings, Settings
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.session_auth import MAX_FAILURES
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from tests.nostr.vectors import load
 from tests.relay.fakes import (
     RELAY_URL,

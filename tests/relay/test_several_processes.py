@@ -8,16 +8,13 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import (
-    GroupSettings,
-    MembershipSettings,
-    RelaySettings,
-    Settings,
-    StoreSettings,
-)
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.membership.members import WATCH_SECONDS
 from nostrtx.relay.membership.register import Invite, Register
+from nostrtx.settings.access import GroupSettings, MembershipSettings
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.register_file import RegisterFile
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import RelayUnderTest, accepted, req_message, seen

@@ -7,9 +7,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LogSettings, Settings
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.slow_queries import REST_SECONDS, SlowQueries, shape_of
+from nostrtx.settings.edge import LogSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import HeldStore, RelayUnderTest, req_message
 
 _FEED = Filter(

@@ -6,9 +6,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings, Settings, TimingSettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.relay import subscription as subscription_module
+from nostrtx.settings.limits import LimitSettings, TimingSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import (
     FakeClient,
     RelayUnderTest,

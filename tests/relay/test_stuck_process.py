@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from nostrtx.config import GroupSettings, Settings, StoreSettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.relay.groups.office import MAX_WAITING
 from nostrtx.relay.membership.members import MAX_REQUESTS
 from nostrtx.relay.membership.register import Invite
 from nostrtx.relay.own_events import ALONE_SECONDS
+from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import accepted
 from tests.relay.membership.membership_case import MembershipTestCase
 from tests.relay.test_several_processes import ADMIN, BOB, SeveralProcessesCase

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter, parse_filter
 from nostrtx.relay.visibility import Visibility

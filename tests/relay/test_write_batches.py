@@ -8,7 +8,7 @@ import attrs
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import SaveOutcome, SaveResult, StoreError
+from nostrtx.interfaces.store import SaveOutcome, SaveResult, StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.write_batches import WriteBatches

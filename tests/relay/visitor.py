@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import Settings
 from nostrtx.nostr.event import Event
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import (
     RelayUnderTest,
     accepted,

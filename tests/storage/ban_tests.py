@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from nostrtx.interfaces import BanChange
+from nostrtx.interfaces.store import BanChange
 from nostrtx.nostr.bans import Ban, BanKind
 from tests.storage.events import ALICE, BOB, make_event
 from tests.storage.store_case import DELETED, STORED, StoreCase

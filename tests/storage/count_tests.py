@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IStoredCount
+from nostrtx.interfaces.queries import IStoredCount
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, make_event

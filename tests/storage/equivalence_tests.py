@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import IEventStore, IStoredQuery, Page, SaveOutcome
+from nostrtx.interfaces.queries import IStoredQuery, Page
+from nostrtx.interfaces.store import IEventStore, SaveOutcome
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import NOW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from nostrtx.interfaces import LogPart
+from nostrtx.interfaces.store import LogPart
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, NOW, make_event

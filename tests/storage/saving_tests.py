@@ -7,7 +7,8 @@ from itertools import permutations
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IEventStore, IStoredQuery
+from nostrtx.interfaces.queries import IStoredQuery
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, event_id, make_event
 from tests.storage.store_case import DUPLICATE, STORED, SUPERSEDED, StoreCase

@@ -6,7 +6,7 @@ from itertools import product
 
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, make_event

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import attrs
 from zope.interface import implementer
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.event import stored_event
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.python.failure import Failure
 
-from nostrtx.interfaces import TooManyEvents
+from nostrtx.interfaces.store import TooManyEvents
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from tests.storage.events import ALICE, ALICES_TWIN, BOB, NOW, event_id, make_event

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import (
-    Count,
-    IEventStore,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
-    LogPart,
-    Page,
-    SaveOutcome,
-)
+from nostrtx.interfaces.queries import Count, IScreen, IStoredCount, IStoredQuery, Page
+from nostrtx.interfaces.store import IEventStore, LogPart, SaveOutcome
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.vanish import names_relay

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from tests.storage.equivalence_tests import EquivalenceTests
 from tests.storage.waiting_reactor import WaitingReactor

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.interfaces import IEventStore, StoreError, StoreUnusable
+from nostrtx.interfaces.store import IEventStore, StoreError, StoreUnusable
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
 from nostrtx.storage.lmdb.keys import number

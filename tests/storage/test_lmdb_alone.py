@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.storage.lmdb.alone import LockFile
 
 

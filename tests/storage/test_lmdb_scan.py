@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import Page
+from nostrtx.interfaces.queries import Page
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.schema import Databases, open_databases

@@ -13,7 +13,7 @@ from shutil import rmtree
 import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import SaveOutcome, StoreUnusable
+from nostrtx.interfaces.store import SaveOutcome, StoreUnusable
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.schema import VERSION, open_databases
 from nostrtx.storage.lmdb.store import LMDBEventStore

@@ -10,7 +10,8 @@ import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.interfaces import Count, IStoredCount, IStoredQuery, Page, StoreError
+from nostrtx.interfaces.queries import Count, IStoredCount, IStoredQuery, Page
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.counting import LMDBStoredCount
 from nostrtx.storage.lmdb.query import LMDBStoredQuery

@@ -7,9 +7,9 @@ import os
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import StoreSettings
-from nostrtx.interfaces import IEventStore, StoreUnusable
+from nostrtx.interfaces.store import IEventStore, StoreUnusable
 from nostrtx.nostr.vanish import names_all_relays
+from nostrtx.settings.storing import StoreSettings
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.storage.opening import open_store, shown_url

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.explanation import IExplains
 from nostrtx.storage.postgres.store import PostgresEventStore

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import empty_database, give_back, postgres_store
 from tests.storage.equivalence_tests import EquivalenceTests

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import MembershipSettings, Settings, StoreSettings
-from nostrtx.interfaces import RegisterError
+from nostrtx.interfaces.register import RegisterError
+from nostrtx.settings.access import MembershipSettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.postgres.register_database import PostgresRegisterDatabase
 from nostrtx.storage.register_file import RegisterFile
 from nostrtx.storage.register_opening import register_database

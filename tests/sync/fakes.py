@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from nostrtx.cli.importing import Import
-from nostrtx.config import Settings
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.event_signing import SecretKey, sign_event
 from nostrtx.nostr.json import dumps, loads
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.sync.conversation import Conversation, Members
 from nostrtx.sync.peer import Peer

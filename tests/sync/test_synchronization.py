@@ -9,11 +9,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import AuthSettings, LimitSettings, NegentropySettings, Settings
-from nostrtx.interfaces import Page
+from nostrtx.interfaces.queries import Page
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.event_signing import SecretKey
 from nostrtx.nostr.filters import Filter, parse_filter
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.limits import LimitSettings, NegentropySettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.sync.conversation import Refused, RelayTrouble
 from nostrtx.sync.differences import filter_members

@@ -13,9 +13,9 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from zope.interface import implementer
 
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.config import Settings
-from nostrtx.interfaces import IClient, IClientSession, IManagement, IRelay
+from nostrtx.interfaces.edge import IClient, IClientSession, IManagement, IRelay
 from nostrtx.relay.roll_call import RollCall
+from nostrtx.settings.tree import Settings
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.websocket import RelayWebSocketFactory

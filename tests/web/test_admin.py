@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.relay.statistics import Statistics
 from nostrtx.web.admin import STORE_SECONDS, AdminResource
 from nostrtx.web.site import QuietSite

@@ -10,8 +10,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import RelaySettings, Settings
-from nostrtx.interfaces import IManagement
+from nostrtx.interfaces.edge import IManagement
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.site import MAX_BODY_BYTES, relay_site
 from tests.web.fakes import Edge, FakeManagement
 from tests.web.test_root import Answer

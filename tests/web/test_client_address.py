@@ -6,7 +6,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings
+from nostrtx.settings.limits import LimitSettings
 from nostrtx.web.client_address import (
     ConnectionLimits,
     address_group,

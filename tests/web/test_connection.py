@@ -9,14 +9,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from nostrtx.config import (
-    LimitSettings,
-    LogSettings,
-    Settings,
-    TimingSettings,
-    WebSocketSettings,
-)
-from nostrtx.interfaces import IClient, IClientSession, IRelay
+from nostrtx.interfaces.edge import IClient, IClientSession, IRelay
+from nostrtx.settings.edge import LogSettings, WebSocketSettings
+from nostrtx.settings.limits import LimitSettings, TimingSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.connection import (
     FULL_BYTES,
     NO_SESSION,

@@ -13,7 +13,9 @@ from autobahn.websocket.compress_deflate import PerMessageDeflate
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings, Settings, WebSocketSettings
+from nostrtx.settings.edge import WebSocketSettings
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.deflate import Inflater, agree, inflated
 from tests.web.fakes import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import LimitSettings
 from nostrtx.relay.roll_call import FAREWELL, MOST_SILENT_BEATS
+from nostrtx.settings.limits import LimitSettings
 from nostrtx.web.client_address import ConnectionLimits
 from nostrtx.web.elsewhere import ALL_BEATS, CONNECTIONS
 from tests.relay.company import Company

@@ -7,18 +7,16 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx import __version__
-from nostrtx.config import (
+from nostrtx.settings.access import (
     AuthSettings,
-    DiscoverySettings,
     GroupSettings,
-    LimitSettings,
     ManagementSettings,
     MembershipSettings,
-    NegentropySettings,
-    RelaySettings,
-    SearchSettings,
-    Settings,
 )
+from nostrtx.settings.identity import DiscoverySettings, RelaySettings
+from nostrtx.settings.limits import LimitSettings, NegentropySettings
+from nostrtx.settings.storing import SearchSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.information import information_of, wants_information
 
 

@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import AuthSettings, LimitSettings, RelaySettings, Settings
+from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.information import information_of
 from nostrtx.web.landing import CONTENT_SECURITY_POLICY, LandingPage, in_words
 

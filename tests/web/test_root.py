@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from nostrtx import __version__
-from nostrtx.config import RelaySettings, Settings
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.information import information_of
 from nostrtx.web.site import relay_site
 from tests.web.fakes import Edge

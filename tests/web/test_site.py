@@ -14,7 +14,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import LimitSettings, ListenSettings, Settings
+from nostrtx.settings.edge import ListenSettings
+from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.site import (
     MAX_BODY_BYTES,

@@ -6,7 +6,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import ListenSettings
+from nostrtx.settings.edge import ListenSettings
 from nostrtx.web.client_address import peer_address
 from nostrtx.web.trusted_proxies import MAX_HOPS, TrustedProxies
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
-from nostrtx.config import Nip05Settings, RelaySettings, Settings
 from nostrtx.nostr.bech32 import Npub, encode
+from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.site import relay_site
 from tests.storage.events import ALICE, BOB
 from tests.web.fakes import Edge

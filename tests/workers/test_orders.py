@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config_file import parse_settings
+from nostrtx.settings.file import parse_settings
 from nostrtx.workers.orders import Orders, pack_orders, receive_orders
 
 _SETTINGS = """

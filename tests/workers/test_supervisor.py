@@ -13,15 +13,11 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import (
-    AdminSettings,
-    ClusterSettings,
-    GroupSettings,
-    IngestSettings,
-    ListenSettings,
-    Settings,
-    TimingSettings,
-)
+from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.edge import AdminSettings, ListenSettings
+from nostrtx.settings.limits import IngestSettings, TimingSettings
+from nostrtx.settings.storing import ClusterSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.workers.process import WorkerProcess
 from nostrtx.workers.reports import BEAT_SECONDS
 from nostrtx.workers.supervisor import (

@@ -14,8 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from nostrtx.config import GroupSettings
-from nostrtx.interfaces import IAdmission, Taken
+from nostrtx.interfaces.policies import IAdmission, Taken
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.group_state import Group
@@ -24,6 +23,7 @@ from nostrtx.nostr.kinds import REQUEST_TO_VANISH
 from nostrtx.relay.groups.access import GroupAccess, is_in_group
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.office import GroupOffice, check_age, no_such_group
+from nostrtx.settings.access import GroupSettings
 
 
 @implementer(IAdmission)

@@ -13,7 +13,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.groups import PUT_USER, REFERENCE_LENGTH, REMOVE_USER, group_ids

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import IAdmission, IEventStore, StoreError
+from nostrtx.interfaces.policies import IAdmission
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.event_log import EventLog
@@ -22,6 +22,7 @@ from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.groups.office import GroupOffice
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.tree import Settings
 
 #: How long to wait before the store is asked again, in seconds.
 _RETRY_SECONDS: Final = 1.0

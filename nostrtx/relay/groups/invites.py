@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from nostrtx.config import GroupSettings
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.group_state import Group
 from nostrtx.nostr.groups import CREATE_INVITE, group_ids, invite_code
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.ledger import GroupLedger
+from nostrtx.settings.access import GroupSettings
 
 _DAY: Final = 86_400
 

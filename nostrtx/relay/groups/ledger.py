@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore, SaveOutcome, SaveResult, StoreError
+from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult, StoreError
 from nostrtx.nostr.deletion import deleted_addresses
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event, d_value

@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.config import GroupSettings
-from nostrtx.interfaces import StoreError, Taken
+from nostrtx.interfaces.policies import Taken
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
@@ -51,6 +51,7 @@ from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.invites import Invites
 from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.own_events import Draft, OwnEvents
+from nostrtx.settings.access import GroupSettings
 
 #: How many changes may wait for one another, and how many other events for them.
 MAX_WAITING: Final = 1000

@@ -19,9 +19,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from nostrtx import __version__
-from nostrtx.config import Nip05Settings
 from nostrtx.nostr.identifiers import Identifier
 from nostrtx.relay.identification.public_addresses import PublicEndpoints
+from nostrtx.settings.access import Nip05Settings
 
 
 class LookupFailed(Exception):

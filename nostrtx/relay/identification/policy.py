@@ -20,8 +20,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.config import Nip05Settings
-from nostrtx.interfaces import IAdmission, IEventStore, Taken
+from nostrtx.interfaces.policies import IAdmission, Taken
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event, stored_event, supersedes
 from nostrtx.nostr.filters import Filter
@@ -29,6 +29,7 @@ from nostrtx.nostr.identifiers import Identifier, confirms, stated_identifier
 from nostrtx.nostr.kinds import DELETION_REQUEST, METADATA, REQUEST_TO_VANISH
 from nostrtx.relay.identification.lookup import LookupFailed
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.access import Nip05Settings
 
 #: Looks a domain's document up; fails with LookupFailed.
 Fetch = Callable[[Identifier], Coroutine[Any, Any, bytes]]

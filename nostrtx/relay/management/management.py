@@ -15,14 +15,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.config import Settings
-from nostrtx.interfaces import (
-    IBroadcaster,
-    IEventStore,
-    IManagement,
-    RegisterError,
-    StoreError,
-)
+from nostrtx.interfaces.edge import IManagement
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.register import RegisterError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.authentication import check_http_authentication
 from nostrtx.nostr.bans import BanError
 from nostrtx.nostr.errors import Rejected
@@ -41,6 +37,7 @@ from nostrtx.relay.management.methods import methods
 from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.management.used_once import UsedOnce
 from nostrtx.relay.membership.members import Membership
+from nostrtx.settings.tree import Settings
 
 
 @implementer(IManagement)

@@ -16,11 +16,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.config import RelaySettings
-from nostrtx.interfaces import IBroadcaster, IEventStore
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.json import dumps, loads
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.identity import RelaySettings
 
 #: The topic of the bus: that this has changed. What has, is in the store.
 TOPIC: Final = "profile"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from nostrtx.interfaces import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.authentication import HTTP_WINDOW_SECONDS
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps, loads

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from nostrtx.config import MembershipSettings
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.membership import INVITE, JOIN_REQUEST, LEAVE_REQUEST, Members
+from nostrtx.settings.access import MembershipSettings
 
 #: Kinds with which people who are no members become some, or ask how.
 _REQUESTS = frozenset({JOIN_REQUEST, LEAVE_REQUEST})

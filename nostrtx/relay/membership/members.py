@@ -18,8 +18,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.config import MembershipSettings
-from nostrtx.interfaces import IAdmission, RegisterError, Taken
+from nostrtx.interfaces.policies import IAdmission, Taken
+from nostrtx.interfaces.register import RegisterError
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.kinds import DELETION_REQUEST
@@ -51,6 +51,7 @@ from nostrtx.relay.membership.register import (
 )
 from nostrtx.relay.own_events import Draft, OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.access import MembershipSettings
 
 _T = TypeVar("_T")
 

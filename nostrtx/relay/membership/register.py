@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from nostrtx.interfaces import IRegisterDatabase, RegisterError
+from nostrtx.interfaces.register import IRegisterDatabase, RegisterError
 from nostrtx.nostr.membership import WINDOW_SECONDS, Role
 
 _VERSION: Final = 1

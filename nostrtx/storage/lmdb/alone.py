@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 
 #: How long to wait before the file is tried again, in seconds.
 _RETRY_SECONDS: Final = 0.005

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from nostrtx.interfaces import BanChange
+from nostrtx.interfaces.store import BanChange
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.json import dumps, loads
 from nostrtx.storage.lmdb.keys import number

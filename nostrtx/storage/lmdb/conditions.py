@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.event import RAW_PUBKEY, indexed_tags, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import has_address

@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import Count, IScreen, IStoredCount, StoreError
+from nostrtx.interfaces.queries import Count, IScreen, IStoredCount
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import RAW_PUBKEY
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.conditions import is_versioned

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import attrs
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.keys import KIND, created_at_of, kind_key

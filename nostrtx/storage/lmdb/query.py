@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import IScreen, IStoredQuery, Page, StoreError
+from nostrtx.interfaces.queries import IScreen, IStoredQuery, Page
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.keys import SEQ

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import is_replaceable
 from nostrtx.storage.lmdb.conditions import Conditions

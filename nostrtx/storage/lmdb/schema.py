@@ -41,7 +41,7 @@ from uuid import uuid4
 import attrs
 import lmdb
 
-from nostrtx.interfaces import StoreUnusable
+from nostrtx.interfaces.store import StoreUnusable
 
 #: The layout of all of this; a store of another version is not opened.
 VERSION: Final = b"2"

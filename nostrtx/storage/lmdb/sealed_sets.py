@@ -17,7 +17,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nostrtx.interfaces import IScreen, TooManyEvents
+from nostrtx.interfaces.queries import IScreen
+from nostrtx.interfaces.store import TooManyEvents
 from nostrtx.nostr.event import RAW_ID
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import MAX_KIND

@@ -21,12 +21,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces import (
+from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery
+from nostrtx.interfaces.store import (
     BanChange,
     IEventStore,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
     LogPart,
     SaveResult,
     StoreError,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from nostrtx.interfaces import SaveOutcome, SaveResult
+from nostrtx.interfaces.store import SaveOutcome, SaveResult
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import (
     NOBODY,

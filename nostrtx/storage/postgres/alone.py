@@ -16,7 +16,7 @@ from psycopg import errors
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.postgres.exchange import Ask
 from nostrtx.storage.postgres.link import Link

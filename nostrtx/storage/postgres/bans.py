@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from nostrtx.interfaces import BanChange
+from nostrtx.interfaces.store import BanChange
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import NOBODY
 from nostrtx.nostr.json import dumps

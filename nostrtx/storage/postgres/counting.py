@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nostrtx.interfaces import Count, IScreen, IStoredCount
+from nostrtx.interfaces.queries import Count, IScreen, IStoredCount
 from nostrtx.nostr.event import RAW_PUBKEY
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.conditions import (

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import psycopg
 from twisted.logger import Logger
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.storage.postgres.session import UNREACHABLE, Session, one_line
 
 #: How long to wait after a vain attempt before the next one, in seconds: at first,

@@ -21,7 +21,7 @@ import attrs
 import psycopg
 from psycopg import errors
 
-from nostrtx.interfaces import StoreUnusable
+from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.storage.postgres.session import TimeLimit, one_line
 
 #: The oldest PostgreSQL in which the queries are quick.

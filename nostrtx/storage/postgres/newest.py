@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.columns import int8s
 from nostrtx.storage.postgres.conditions import (

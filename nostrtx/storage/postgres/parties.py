@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from nostrtx.interfaces import IScreen
+from nostrtx.interfaces.queries import IScreen
 from nostrtx.nostr.filters import Filter
 
 

@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nostrtx.interfaces import IScreen, IStoredQuery, Page
+from nostrtx.interfaces.queries import IScreen, IStoredQuery, Page
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.columns import int8s
 from nostrtx.storage.postgres.conditions import hides_everything

@@ -18,7 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.storage.postgres.session import Busy, InConflict, Session, TookTooLong
 from nostrtx.storage.postgres.snapshot import Known, Lagging, Snapshot
 from nostrtx.storage.postgres.workers import Work, Workers

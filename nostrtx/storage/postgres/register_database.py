@@ -25,7 +25,8 @@ import psycopg
 from psycopg import errors
 from zope.interface import implementer
 
-from nostrtx.interfaces import IRegisterDatabase, RegisterError, StoreUnusable
+from nostrtx.interfaces.register import IRegisterDatabase, RegisterError
+from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.storage.postgres.session import connection_parameters
 
 #: Names the lock of whoever changes the register.

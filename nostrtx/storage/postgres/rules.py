@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 
 import attrs
 
-from nostrtx.interfaces import SaveOutcome, SaveResult
+from nostrtx.interfaces.store import SaveOutcome, SaveResult
 from nostrtx.nostr.deletion import (
     NOBODY,
     deleted_addresses,

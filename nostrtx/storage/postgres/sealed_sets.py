@@ -13,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from nostrtx.interfaces import IScreen, TooManyEvents
+from nostrtx.interfaces.queries import IScreen
+from nostrtx.interfaces.store import TooManyEvents
 from nostrtx.nostr.event import stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet

@@ -19,7 +19,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from nostrtx.interfaces import StoreError, StoreUnusable
+from nostrtx.interfaces.store import StoreError, StoreUnusable
 from nostrtx.storage.postgres.columns import register_columns
 from nostrtx.storage.postgres.exchange import Ask, Exchange, Rows
 

@@ -16,13 +16,10 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from nostrtx.config import StoreSettings
-from nostrtx.interfaces import (
+from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery
+from nostrtx.interfaces.store import (
     BanChange,
     IEventStore,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
     LogPart,
     SaveResult,
     StoreError,
@@ -32,6 +29,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot as SealedSet
 from nostrtx.nostr.vanish import names_all_relays
+from nostrtx.settings.storing import StoreSettings
 from nostrtx.storage.explanation import Explanation, IExplains
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.postgres.alone import AloneLock

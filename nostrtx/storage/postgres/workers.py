@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nostrtx.interfaces import StoreError, TooManyEvents
+from nostrtx.interfaces.store import StoreError, TooManyEvents
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.postgres.link import Link
 from nostrtx.storage.postgres.session import (

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 from twisted.logger import Logger
 
-from nostrtx.interfaces import SaveOutcome, SaveResult, StoreError
+from nostrtx.interfaces.store import SaveOutcome, SaveResult, StoreError
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.deletion import NOBODY
 from nostrtx.nostr.event import Event

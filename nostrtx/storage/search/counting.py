@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from nostrtx.interfaces import Count, IStoredCount
+from nostrtx.interfaces.queries import Count, IStoredCount
 
 
 @implementer(IStoredCount)

@@ -15,7 +15,8 @@ from typing import Any, Final
 import attrs
 from tantivy import Order
 
-from nostrtx.interfaces import IEventStore, IScreen
+from nostrtx.interfaces.queries import IScreen
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.event import RAW_ID, RAW_PUBKEY, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.search import raw_kind, search_words

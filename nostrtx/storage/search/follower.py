@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.storage.search.documents import document, within
 from nostrtx.storage.search.index import SearchIndex
 

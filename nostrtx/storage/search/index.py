@@ -22,7 +22,7 @@ from typing import Any, Final
 import tantivy
 from twisted.logger import Logger
 
-from nostrtx.interfaces import StoreUnusable
+from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.storage.search.documents import SCHEMA, VERSION
 
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 
 
 def can_search(url: str, find: Callable[[str], object] = find_spec) -> bool:

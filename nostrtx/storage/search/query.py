@@ -13,7 +13,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from nostrtx.interfaces import IStoredQuery, Page
+from nostrtx.interfaces.queries import IStoredQuery, Page
 from nostrtx.nostr.event import RAW_ID
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from nostrtx.interfaces import IEventStore
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.search import is_searched, raw_kind, search_words, searched_words
 from nostrtx.storage.search.documents import recency

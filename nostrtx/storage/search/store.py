@@ -19,13 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.components import proxyForInterface
 
-from nostrtx.interfaces import (
-    IEventStore,
-    IScreen,
-    IStoredCount,
-    IStoredQuery,
-    StoreError,
-)
+from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.job_thread import JobThread
 from nostrtx.storage.search.counting import SearchCount

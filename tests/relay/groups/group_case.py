@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nostrtx.config import GroupSettings, Settings, StoreSettings
-from nostrtx.interfaces import Page
+from nostrtx.interfaces.queries import Page
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
+from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RelayUnderTest
 from tests.relay.visitor import Visitor, VisitorTestCase
 from tests.storage.events import public_key, signed_event

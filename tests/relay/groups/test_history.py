@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import GroupSettings, Settings, StoreSettings
-from nostrtx.interfaces import Page
+from nostrtx.interfaces.queries import Page
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.group_state import Group, recorded, replayed
 from nostrtx.nostr.groups import CHANGES, CREATE_GROUP, RELAY_SIGNED
+from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RelayUnderTest
 from tests.relay.visitor import Visitor
 from tests.storage.events import public_key, signed_event

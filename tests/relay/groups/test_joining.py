@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nostrtx.config import GroupSettings
 from nostrtx.nostr.filters import Filter
+from nostrtx.settings.access import GroupSettings
 from tests.relay.fakes import seen
 from tests.relay.groups.group_case import (
     ADMIN,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from tests.relay.groups.group_case import (
     ADMIN,
     BOB,

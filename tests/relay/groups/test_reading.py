@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from nostrtx.config import GroupSettings
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.negentropy.reconciliation import Initiator
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.relay.groups.access import GroupAccess, kind_of
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.access import GroupSettings
 from tests.relay.fakes import seen
 from tests.relay.groups.group_case import (
     ADMIN,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import GroupSettings
 from nostrtx.relay.groups.archive import REFERABLE, Archive
+from nostrtx.settings.access import GroupSettings
 from nostrtx.storage.memory import MemoryEventStore
 from tests.relay.groups.group_case import ADMIN, BOB, EVE, PIZZA, GroupCase, hex_of
 from tests.storage.events import NOW, event_id, make_event, public_key, signed_event

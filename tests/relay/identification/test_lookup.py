@@ -15,9 +15,9 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IResponse
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from nostrtx.config import Nip05Settings
 from nostrtx.nostr.identifiers import Identifier
 from nostrtx.relay.identification.lookup import DomainLookup, LookupFailed
+from nostrtx.settings.access import Nip05Settings
 
 _BOB = Identifier("bob", "example.com")
 

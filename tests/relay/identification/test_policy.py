@@ -8,14 +8,15 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import Nip05Settings
-from nostrtx.interfaces import StoreError, Taken
+from nostrtx.interfaces.policies import Taken
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.identifiers import Identifier
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.identification.lookup import LookupFailed
 from nostrtx.relay.identification.policy import IdentifierPolicy
+from nostrtx.settings.access import Nip05Settings
 from tests.relay.fakes import HeldStore
 from tests.storage.events import ALICE, BOB, NOW, make_event
 

@@ -9,15 +9,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import (
-    ManagementSettings,
-    MembershipSettings,
-    RelaySettings,
-    Settings,
-    StoreSettings,
-)
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.management.management import Management
+from nostrtx.settings.access import ManagementSettings, MembershipSettings
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RELAY_URL, RelayUnderTest
 from tests.relay.membership.membership_case import PoolReactor
 from tests.storage.events import public_key, signed_event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from nostrtx.config import MembershipSettings
+from nostrtx.settings.access import MembershipSettings
 from tests.relay.management.management_case import MODERATOR, ManagementCase
 from tests.storage.events import NOW, public_key, signed_event
 

@@ -6,7 +6,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IManagement, StoreError
+from nostrtx.interfaces.edge import IManagement
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.json import dumps
 from tests.nostr.vectors import load

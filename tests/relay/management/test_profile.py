@@ -6,10 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import RelaySettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.management.profile import RECORD, Profile
+from nostrtx.settings.identity import RelaySettings
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import HeldStore
 

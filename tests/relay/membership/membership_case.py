@@ -11,12 +11,15 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import MembershipSettings, RelaySettings, Settings, StoreSettings
-from nostrtx.interfaces import IClientSession
+from nostrtx.interfaces.edge import IClientSession
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.membership.members import WATCH_SECONDS
 from nostrtx.relay.membership.register import Register
+from nostrtx.settings.access import MembershipSettings
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.storing import StoreSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.storage.register_file import RegisterFile
 from tests.relay.fakes import RELAY_URL, FakeClient, RelayUnderTest, event_message
 from tests.storage.events import NOW, signed_event

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IRegisterDatabase, RegisterError
+from nostrtx.interfaces.register import IRegisterDatabase, RegisterError
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.membership.register import Contents, Invite, Outcome, Register
 from tests.storage.events import ALICE, BOB, NOW, event_id

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import MembershipSettings
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.membership.access import Access
+from nostrtx.settings.access import MembershipSettings
 from tests.storage.events import ALICE, BOB
 
 

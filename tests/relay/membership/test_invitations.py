@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from nostrtx.config import MembershipSettings
-from nostrtx.interfaces import RegisterError
+from nostrtx.interfaces.register import RegisterError
 from nostrtx.nostr.event import parse_event
 from nostrtx.nostr.signing import verify
+from nostrtx.settings.access import MembershipSettings
 from tests.relay.membership.membership_case import NOW, MembershipTestCase
 from tests.storage.events import public_key
 

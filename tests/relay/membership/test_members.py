@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nostrtx.config import MembershipSettings
-from nostrtx.interfaces import StoreError
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import parse_event
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.membership.register import Invite
+from nostrtx.settings.access import MembershipSettings
 from tests.relay.membership.membership_case import (
     NOW,
     MembershipTestCase,

@@ -12,7 +12,7 @@ from signal import SIGQUIT
 import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import RegisterError
+from nostrtx.interfaces.register import RegisterError
 from nostrtx.relay.membership.register import Invite, Outcome, Register
 from nostrtx.storage.postgres.register_database import PostgresRegisterDatabase
 from nostrtx.storage.register_file import RegisterFile

@@ -9,7 +9,7 @@ from shutil import copytree, ignore_patterns, rmtree
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces import StoreUnusable
+from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.memory import MemoryEventStore

@@ -17,7 +17,7 @@ _WITHOUT_TANTIVY = """
 import sys
 sys.modules["tantivy"] = None  # what imports it fails
 from twisted.internet.testing import MemoryReactorClock
-from nostrtx.config import (Settings)
+from nostrtx.settings.tree import Settings
 from nostrtx.service import make_service
 make_service(Settings(), MemoryReactorClock())
 import nostrtx.cli.main

@@ -11,7 +11,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces import IEventStore, IStoredCount, IStoredQuery, StoreError
+from nostrtx.interfaces.queries import IStoredCount, IStoredQuery
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.lmdb.store import LMDBEventStore
 from nostrtx.storage.search.follower import IndexFollower

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_config -*-
+# -*- test-case-name: tests.settings.test_file -*-
 """
 What single settings may be: the checks that the tables of settings name.
 

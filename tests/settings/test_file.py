@@ -1,4 +1,4 @@
-"""Tests for :mod:`nostrtx.config`."""
+"""Tests for the settings: :mod:`nostrtx.settings`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.config import IngestSettings, LimitSettings, ListenSettings, Settings
-from nostrtx.config_file import ConfigError, load_settings, parse_settings
 from nostrtx.nostr.bech32 import Nsec, encode
+from nostrtx.settings.edge import ListenSettings
+from nostrtx.settings.file import ConfigError, load_settings, parse_settings
+from nostrtx.settings.limits import IngestSettings, LimitSettings
+from nostrtx.settings.tree import Settings
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 
 
 def _tables() -> dict[str, dict[str, Any]]:
@@ -25,7 +27,7 @@ def _tables() -> dict[str, dict[str, Any]]:
 
 
 class ParseSettingsTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.config_file.parse_settings`."""
+    """Tests for :func:`nostrtx.settings.file.parse_settings`."""
 
     def assert_faults(self, text: str, *lines: str) -> None:
         """Assert that ``text`` is refused with exactly these lines."""
@@ -330,7 +332,7 @@ class ParseSettingsTests(SynchronousTestCase):
 
 
 class LoadSettingsTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.config_file.load_settings`."""
+    """Tests for :func:`nostrtx.settings.file.load_settings`."""
 
     def test_no_file(self) -> None:
         """Without a file there are the defaults."""

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_config -*-
+# -*- test-case-name: tests.settings.test_file -*-
 """
 The settings file: TOML in, a tree of frozen values out, every fault in plain words.
 """
@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import attrs
 
-from nostrtx.config import Settings
-from nostrtx.config_checks import shown
+from nostrtx.settings.checks import shown
+from nostrtx.settings.tree import Settings
 
 
 class ConfigError(Exception):

@@ -1,0 +1,1 @@
+"""Settings: their tables, what they may be, and the file they stand in."""
