@@ -16,15 +16,21 @@ from nostrtx import interfaces
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.broadcast.workers import WorkerBroadcaster
 from nostrtx.interfaces.edge import IClient, IClientSession, IManagement, IRelay, ITurns
-from nostrtx.interfaces.policies import IAdmission
+from nostrtx.interfaces.policies import (
+    IConnectionPolicy,
+    IEventCheck,
+    IEventPolicy,
+    IRequestPolicy,
+)
 from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
 from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery, Page
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
-from nostrtx.relay.admission import Admissions
+from nostrtx.relay.groups.admission import GroupAdmission
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.management.management import Management
 from nostrtx.relay.membership.members import Membership
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.session import ClientSession
@@ -39,7 +45,10 @@ from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
-    IAdmission: (Admissions, IdentifierPolicy, Membership),
+    IConnectionPolicy: (Policies,),
+    IEventCheck: (Policies,),
+    IEventPolicy: (GroupAdmission, IdentifierPolicy, Membership, Policies),
+    IRequestPolicy: (Policies,),
     IBroadcaster: (LocalBroadcaster, WorkerBroadcaster),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),

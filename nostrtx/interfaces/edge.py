@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 
 class IClient(Interface):
     """
     One connection, as a session sees it: where answers go.
     """
+
+    address: str = Attribute("The client's IP address; empty if it has none.")
 
     def send(message: bytes) -> None:
         """
@@ -80,6 +82,13 @@ class IRelay(Interface):
 
         Args:
             address: An IP address; empty where there is none.
+        """
+
+    def arrival(address: str) -> tuple[int, str] | None:
+        """
+        HTTP status and reason if a policy refuses a connection, else None.
+
+        Asked once for each connection that :meth:`refusal` has nothing against.
         """
 
     def on_refusals(call: Callable[[], None]) -> None:

@@ -1,13 +1,44 @@
 # -*- test-case-name: tests.test_interfaces -*-
-"""What rules beyond the protocol promise."""
+"""
+What policies promise: the rules beyond the protocol.
+
+A policy provides one or several of these. All are asked in the reactor's thread, and
+the first that refuses decides. One that raises anything but ``Rejected`` refuses with
+``error: internal error``, and the log has the traceback.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+
+_NOBODY: Final[frozenset[bytes]] = frozenset()
+
+#: What asks for stored events.
+Verb = Literal["REQ", "COUNT", "NEG-OPEN"]
+
+
+class Source:
+    """
+    One client, as policies see it, for as long as it is connected.
+
+    Attributes:
+        address: Its IP address; empty if it has none.
+        pubkeys: The keys that it has proved to own (NIP-42); may grow.
+    """
+
+    __slots__ = ("__weakref__", "address", "pubkeys")
+
+    def __init__(self, address: str = "", pubkeys: frozenset[bytes] = _NOBODY) -> None:
+        self.address = address
+        self.pubkeys = pubkeys
 
 
 @attrs.frozen(slots=True)
@@ -22,10 +53,27 @@ class Taken:
     reason: str = ""
 
 
-class IAdmission(Interface):
-    """A rule beyond the protocol that says which events the relay takes."""
+class IEventCheck(Interface):
+    """
+    Quick checks of events that need not be known to be genuine.
 
-    def admit(event: Event) -> Deferred[Taken | None] | Taken | None:
+    So they cost no more than they must, but whoever signs with a wrong key must not
+    be able to change anything by them for others.
+    """
+
+    def check_event(event: Event, source: Source) -> None:
+        """
+        Refuse an event, whose signature is checked only afterwards.
+
+        Raises:
+            Rejected: It is refused.
+        """
+
+
+class IEventPolicy(Interface):
+    """Says which events the relay takes."""
+
+    def admit(event: Event, source: Source) -> Deferred[Taken | None] | Taken | None:
         """
         Decide about an event of good shape and signature, before it is stored.
 
@@ -35,4 +83,36 @@ class IAdmission(Interface):
 
         Raises:
             Rejected: The event is refused; the Deferred may fail with it, too.
+        """
+
+
+class IRequestPolicy(Interface):
+    """Says what clients may ask for."""
+
+    def check_request(verb: Verb, filters: Sequence[Filter], source: Source) -> None:
+        """
+        Refuse a request of good shape.
+
+        Args:
+            verb: What begins its message.
+            filters: What is asked for; limits may still be larger than they will be.
+            source: Who asks.
+
+        Raises:
+            Rejected: It is refused: with CLOSED, or NEG-ERR.
+        """
+
+
+class IConnectionPolicy(Interface):
+    """Says who may connect."""
+
+    def check_connection(address: str) -> None:
+        """
+        Refuse a connection, once, before the WebSocket is opened.
+
+        Args:
+            address: The client's IP address; empty if it has none.
+
+        Raises:
+            Rejected: It is refused: with HTTP 429 if ``rate-limited:``, else 403.
         """

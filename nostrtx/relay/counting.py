@@ -199,7 +199,7 @@ class ClientCounts:
                 ReasonPrefix.RATE_LIMITED,
                 f"too many counts at once (max {limits.max_subscriptions})",
             )
-        self._auth.check_filters(filters)
+        self._auth.check_filters("COUNT", filters)
         return [one.with_limit(None) for one in filters]
 
     async def _answer(

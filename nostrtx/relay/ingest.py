@@ -27,10 +27,10 @@ from nostrtx.nostr.kinds import NEVER_SERVED, is_ephemeral
 from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.nostr.relay_messages import notice, ok
 from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
-from nostrtx.relay.admission import Admissions
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.measurements import kind_label, reason_label
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
@@ -112,7 +112,7 @@ class Ingest:
         max_batch: Most events in one transaction.
         events: Delivers what is new, after the commit and before its OK.
         statistics: Counts outcomes.
-        admissions: Rules beyond the protocol.
+        policies: Rules beyond the protocol.
         banned: What is refused in any case.
 
     Attributes:
@@ -130,10 +130,10 @@ class Ingest:
         max_batch: int,
         events: EventLog,
         statistics: Statistics,
-        admissions: Admissions | None = None,
+        policies: Policies | None = None,
         banned: Banned | None = None,
     ) -> None:
-        self._admissions = admissions or None
+        self._policies = Policies() if policies is None else policies
         self._banned = Banned() if banned is None else banned
         self._waiting = BackgroundTasks()
         self._clock = clock
@@ -170,6 +170,8 @@ class Ingest:
             assert type(content) is str
             self._banned.check_event(event)
             check_limits(event, content, self._limits, now)
+            if self._policies.checks:
+                self._policies.check_event(event, auth)
         except Rejected as refusal:
             id_ = message.id
             reason = refusal.reason
@@ -229,8 +231,8 @@ class Ingest:
                 if not is_good:
                     raise invalid("bad signature")
                 submission.auth.check_event(event)
-                if self._admissions is not None:
-                    verdict = self._admissions.admit(event)
+                if self._policies.events:
+                    verdict = self._policies.admit(event, submission.auth)
                     if verdict is not None:
                         answered += self._put_off(submission, verdict)
                         continue

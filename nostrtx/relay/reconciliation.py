@@ -232,7 +232,7 @@ class ClientReconciliations:
                 ReasonPrefix.RATE_LIMITED,
                 f"too many reconciliations (max {settings.max_sessions})",
             )
-        self._auth.check_filters([filter_])
+        self._auth.check_filters("NEG-OPEN", [filter_])
         return filter_
 
     def _take_up(self, session: _Session, message: bytes) -> None:

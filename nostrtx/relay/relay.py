@@ -14,12 +14,12 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from nostrtx.interfaces.edge import IClient, IClientSession, IRelay, ITurns
-from nostrtx.interfaces.policies import IAdmission
+from nostrtx.interfaces.policies import IEventPolicy
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import BanKind
-from nostrtx.relay.admission import Admissions
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.relay.bans import Bans
 from nostrtx.relay.counting import Counting
 from nostrtx.relay.event_log import EventLog
@@ -38,6 +38,7 @@ from nostrtx.relay.membership.register import Register
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
@@ -70,6 +71,7 @@ class Relay:
         own_key: The relay's own key, loaded at the start if anything is signed.
         own_events: What the relay says under that key.
         bans: What is banned, for all processes of the relay.
+        policies: The rules beyond the protocol.
         management: Does what owners and moderators ask for; None if there are none.
     """
 
@@ -112,7 +114,7 @@ class Relay:
         )
         self.own_events = OwnEvents(self.own_key, store, clock, self._events)
         self._membership = invitations = None
-        rules: list[IAdmission] = []
+        rules: list[IEventPolicy] = []
         if access is not None:
             self._membership = Membership(
                 access, self.own_events, clock, random_bytes, membership, urls
@@ -139,6 +141,7 @@ class Relay:
             rules.append(self._groups.admission)
         # Whoever takes note of an event has done so before it is delivered.
         self._events.follow(self._fan_out.deliver)
+        self.policies = Policies(events=rules)
         self._register_database = register
         self._register: Register | None = None
         self._ingest = Ingest(
@@ -149,7 +152,7 @@ class Relay:
             settings.ingest.max_batch_events,
             self._events,
             self.statistics,
-            Admissions(rules),
+            self.policies,
             banned,
         )
         # Who may read what is in a group, the log tells.
@@ -188,7 +191,14 @@ class Relay:
             followed,
         )
         auth = AuthRules(
-            settings.auth, urls, visibility, clock, random_bytes, access, banned
+            settings.auth,
+            urls,
+            visibility,
+            clock,
+            random_bytes,
+            access,
+            banned,
+            self.policies,
         )
         self._parts = RelayParts(
             self._ingest,
@@ -250,6 +260,15 @@ class Relay:
             return 503, "the relay is starting"
         ban = self.bans.banned.of_address(address)
         return None if ban is None else (403, f"blocked: {ban.because}")
+
+    def arrival(self, address: str) -> tuple[int, str] | None:
+        """HTTP status and reason if a policy refuses a connection."""
+        try:
+            self.policies.check_connection(address)
+        except Rejected as refusal:
+            is_early = refusal.prefix is ReasonPrefix.RATE_LIMITED
+            return (429 if is_early else 403), refusal.reason
+        return None
 
     def faults(self) -> dict[str, str]:
         """What this process does not know yet, so that it should not serve."""

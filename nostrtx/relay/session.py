@@ -172,7 +172,7 @@ class ClientSession:
                 f"too many subscriptions (max {limits.max_subscriptions})",
             )
         filters = [self._bounded(one) for one in asked]
-        self._auth.check_filters(filters)
+        self._auth.check_filters("REQ", filters)
         if self._parts.invitations is not None:
             self._parts.invitations.check(filters, self._auth)
         return filters

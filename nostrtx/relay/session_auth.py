@@ -15,6 +15,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.edge import IClient
+from nostrtx.interfaces.policies import Source, Verb
 from nostrtx.nostr.authentication import check_authentication
 from nostrtx.nostr.client_messages import AuthMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
@@ -26,6 +27,7 @@ from nostrtx.nostr.relay_messages import auth, notice, ok
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.membership.access import Access
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.visibility import Visibility
 from nostrtx.settings.access import AuthSettings
 
@@ -34,8 +36,6 @@ MAX_FAILURES: Final = 32
 
 #: Close code for who may not be here (RFC 6455, "policy violation").
 _NOT_WANTED: Final = 1008
-
-_NOBODY: Final[frozenset[bytes]] = frozenset()
 
 
 class AuthRules:
@@ -50,6 +50,7 @@ class AuthRules:
         random_bytes: Makes challenges.
         access: Says what is for members only, if the relay has members.
         banned: Whose keys are of no use.
+        policies: Are asked about requests.
 
     Attributes:
         known: The connections that have proved to own a key.
@@ -64,7 +65,9 @@ class AuthRules:
         random_bytes: Callable[[int], bytes],
         access: Access | None = None,
         banned: Banned | None = None,
+        policies: Policies | None = None,
     ) -> None:
+        self.policies = Policies() if policies is None else policies
         self.known: set[SessionAuth] = set()
         self.banned = Banned() if banned is None else banned
         self.access = access
@@ -85,26 +88,23 @@ class AuthRules:
             one.close_if_banned()
 
 
-class SessionAuth:
+class SessionAuth(Source):
     """
     The authentication of one connection.
 
     Args:
         client: Gets challenges and answers.
         rules: When and how.
-
-    Attributes:
-        pubkeys: The keys that the client has proved to own.
     """
 
-    __slots__ = ("_challenge", "_client", "_failures", "_rules", "pubkeys")
+    __slots__ = ("_challenge", "_client", "_failures", "_rules")
 
     def __init__(self, client: IClient, rules: AuthRules) -> None:
+        super().__init__(client.address)
         self._client = client
         self._rules = rules
         self._challenge = ""
         self._failures = 0
-        self.pubkeys = _NOBODY
         if rules.at_start:
             self.challenge()
 
@@ -168,15 +168,17 @@ class SessionAuth:
                 self.challenge()
             raise
 
-    def check_filters(self, filters: Sequence[Filter]) -> None:
+    def check_filters(self, verb: Verb, filters: Sequence[Filter]) -> None:
         """
-        Refuse filters that this client may not ask, of whatever verb.
+        Refuse what this client may not ask for.
+
+        Policies are asked last.
 
         Sends the challenge if authentication would show more.
 
         Raises:
             Rejected: ``auth-required:`` after the challenge was sent, or
-                ``restricted:``.
+                ``restricted:``, or what a policy says.
         """
         rules = self._rules
         visibility = rules.visibility
@@ -197,6 +199,8 @@ class SessionAuth:
             raise Rejected(
                 ReasonPrefix.RESTRICTED, "private events go to their parties only"
             )
+        if rules.policies.requests:
+            rules.policies.check_request(verb, filters, self)
 
     def _check_groups(self, groups: GroupAccess, filters: Sequence[Filter]) -> None:
         if groups.asks_only_closed(filters, self.pubkeys):

@@ -159,6 +159,7 @@ class RelayWebSocketFactory(WebSocketServerFactory):
             self._origins.refusal(origin)
             or self.relay.refusal(address)
             or self._limits.refusal(address)
+            or self.relay.arrival(address)
         )
 
     def from_where(self, address: str) -> str:

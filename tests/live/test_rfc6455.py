@@ -94,6 +94,9 @@ class EchoRelay:
         """One more."""
         return EchoSession(client)
 
+    def arrival(self, address: str) -> None:
+        """Everybody may connect."""
+
     def refusal(self, address: str) -> None:
         """Everybody may connect."""
 

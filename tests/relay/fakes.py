@@ -59,7 +59,8 @@ class FakeClient:
         closed: The code and reason of each close.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "192.0.2.1") -> None:
+        self.address = address
         self.messages: list[bytes] = []
         self.bodies: list[bytes] = []
         self.full = False

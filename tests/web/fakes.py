@@ -102,11 +102,13 @@ class FakeRelay:
     Attributes:
         sessions: All of them, in order.
         refused: Why, by address.
+        turned_away: Why a connection is refused, by address.
     """
 
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
         self.refused: dict[str, tuple[int, str]] = {}
+        self.turned_away: dict[str, tuple[int, str]] = {}
         self._on_refusals: list[Callable[[], None]] = []
 
     def session(self, client: IClient) -> FakeSession:
@@ -118,14 +120,15 @@ class FakeRelay:
     @property
     def addresses(self) -> list[str]:
         """Of the clients whose sessions it has begun."""
-        return [
-            session.client.address  # type: ignore[attr-defined]
-            for session in self.sessions
-        ]
+        return [session.client.address for session in self.sessions]
 
     def refusal(self, address: str) -> tuple[int, str] | None:
         """As the test says."""
         return self.refused.get(address)
+
+    def arrival(self, address: str) -> tuple[int, str] | None:
+        """As the test says."""
+        return self.turned_away.get(address)
 
     def on_refusals(self, call: Callable[[], None]) -> None:
         """Have ``call`` made by :meth:`refuse`."""

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from nostrtx.interfaces.policies import IAdmission, Taken
+from nostrtx.interfaces.policies import IEventPolicy, Source, Taken
 from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.group_state import Group
@@ -26,7 +26,7 @@ from nostrtx.relay.groups.office import GroupOffice, check_age, no_such_group
 from nostrtx.settings.access import GroupSettings
 
 
-@implementer(IAdmission)
+@implementer(IEventPolicy)
 class GroupAdmission:
     """
     The rule that keeps groups.
@@ -53,7 +53,9 @@ class GroupAdmission:
         self._clock = clock
         self._settings = settings
 
-    def admit(self, event: Event) -> Deferred[Taken | None] | Taken | None:
+    def admit(
+        self, event: Event, source: Source
+    ) -> Deferred[Taken | None] | Taken | None:
         """Decide about an event for a group; others go on."""
         kind = event.kind
         if kind in CHANGES:

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from nostrtx.interfaces.policies import IAdmission
+from nostrtx.interfaces.policies import IEventPolicy
 from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.relay.complaint import Complaint
@@ -70,7 +70,7 @@ class Groups:
         )
         events.follow(self.note)
         events.on_removed(self.forget)
-        self.admission: IAdmission = GroupAdmission(
+        self.admission: IEventPolicy = GroupAdmission(
             access, self._office, self._archive, clock, settings.groups
         )
 

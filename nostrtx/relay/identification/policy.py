@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces.policies import IAdmission, Taken
+from nostrtx.interfaces.policies import IEventPolicy, Source, Taken
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event, stored_event, supersedes
@@ -66,7 +66,7 @@ class _Verdict:
     good_until: float
 
 
-@implementer(IAdmission)
+@implementer(IEventPolicy)
 class IdentifierPolicy:
     """
     Refuses events of authors for whom no domain vouches.
@@ -103,7 +103,7 @@ class IdentifierPolicy:
         """Ask no more."""
         self._tasks.cancel_all()
 
-    def admit(self, event: Event) -> Deferred[Taken | None] | None:
+    def admit(self, event: Event, source: Source) -> Deferred[Taken | None] | None:
         """Let the event go on if its author is vouched for; that may take a while."""
         if event.kind == METADATA:
             self._profile_arrives(event)

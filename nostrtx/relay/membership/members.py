@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nostrtx.interfaces.policies import IAdmission, Taken
+from nostrtx.interfaces.policies import IEventPolicy, Source, Taken
 from nostrtx.interfaces.register import RegisterError
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
@@ -83,7 +83,7 @@ class InThread(Protocol):
         """Call, and fire with the result."""
 
 
-@implementer(IAdmission)
+@implementer(IEventPolicy)
 class Membership:
     """
     The members of a relay, who come and go.
@@ -136,7 +136,7 @@ class Membership:
         """Watch the register no more."""
         self._tasks.cancel_all()
 
-    def admit(self, event: Event) -> Deferred[Taken | None] | None:
+    def admit(self, event: Event, source: Source) -> Deferred[Taken | None] | None:
         """Act upon requests to join and to leave; other events go on."""
         kind = event.kind
         if kind in RELAY_SIGNED and event.pubkey != self._own.pubkey:

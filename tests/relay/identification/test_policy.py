@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces.policies import Taken
+from nostrtx.interfaces.policies import Source, Taken
 from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
@@ -32,6 +32,9 @@ def profile(nip05: str | None, pubkey: bytes = BOB, at: int = NOW) -> Event:
 def _is_refused(failure: Failure) -> None:
     """A refusal that no test has looked at; anything else is a fault."""
     failure.trap(Rejected)
+
+
+SOURCE = Source()
 
 
 class PolicyTestCase(SynchronousTestCase):
@@ -77,7 +80,7 @@ class PolicyTestCase(SynchronousTestCase):
 
     def arrive(self, event: Event) -> None:
         """Let an event be admitted and stored."""
-        self.assertIsNone(self.policy.admit(event))
+        self.assertIsNone(self.policy.admit(event, SOURCE))
         self.save(event)
 
     def save(self, event: Event) -> None:
@@ -87,7 +90,7 @@ class PolicyTestCase(SynchronousTestCase):
 
     def write(self, pubkey: bytes = BOB) -> Deferred[Taken | None]:
         """Ask for a note of an author to be admitted; it has to wait."""
-        waiting = self.policy.admit(make_event(pubkey=pubkey))
+        waiting = self.policy.admit(make_event(pubkey=pubkey), SOURCE)
         assert isinstance(waiting, Deferred)
         self._waiting.append(waiting)
         return waiting
@@ -107,9 +110,9 @@ class PolicyTestCase(SynchronousTestCase):
         before = len(self.asked)
         note = make_event(pubkey=pubkey)
         if refusal is None:
-            self.assertIsNone(self.policy.admit(note))
+            self.assertIsNone(self.policy.admit(note, SOURCE))
         else:
-            refused = self.assertRaises(Rejected, self.policy.admit, note)
+            refused = self.assertRaises(Rejected, self.policy.admit, note, SOURCE)
             self.assertEqual(refused.reason, refusal)
         self.assertEqual(len(self.asked), before)
 
@@ -148,10 +151,12 @@ class VerificationTests(PolicyTestCase):
     def test_open_kinds(self) -> None:
         """Profiles, deletions and requests to vanish need no identifier."""
         for kind in (0, 5, 62):
-            self.assertIsNone(self.policy.admit(make_event(kind=kind, pubkey=BOB)))
+            self.assertIsNone(
+                self.policy.admit(make_event(kind=kind, pubkey=BOB), SOURCE)
+            )
         self.begin(attrs.evolve(self.settings, open_kinds=(1059,)))
-        self.assertIsNone(self.policy.admit(make_event(kind=1059, pubkey=BOB)))
-        self.assertIsNone(self.policy.admit(make_event(kind=0, pubkey=BOB)))
+        self.assertIsNone(self.policy.admit(make_event(kind=1059, pubkey=BOB), SOURCE))
+        self.assertIsNone(self.policy.admit(make_event(kind=0, pubkey=BOB), SOURCE))
         self.assertEqual(self.asked, [])
 
     def test_domains(self) -> None:
@@ -213,7 +218,7 @@ class WaitingTests(PolicyTestCase):
         self.arrive(profile("bob@example.com"))
         waiting = [self.write(), self.write()]
         refused = self.assertRaises(
-            Rejected, self.policy.admit, make_event(pubkey=ALICE)
+            Rejected, self.policy.admit, make_event(pubkey=ALICE), SOURCE
         )
         self.assertTrue(refused.reason.startswith("rate-limited: "))
         self.answer()
@@ -223,7 +228,7 @@ class WaitingTests(PolicyTestCase):
 
     def test_profile_on_its_way(self) -> None:
         """A note right behind the profile is judged by it, stored yet or not."""
-        self.assertIsNone(self.policy.admit(profile("bob@example.com")))
+        self.assertIsNone(self.policy.admit(profile("bob@example.com"), SOURCE))
         waiting = self.write()
         self.assertEqual(str(self.asked[0][0]), "bob@example.com")
         self.answer()
@@ -233,7 +238,9 @@ class WaitingTests(PolicyTestCase):
         """If the profile changes while its domain is asked, the new one decides."""
         self.arrive(profile("bob@example.com"))
         waiting = self.write()
-        self.assertIsNone(self.policy.admit(profile("bob@new.example", at=NOW + 1)))
+        self.assertIsNone(
+            self.policy.admit(profile("bob@new.example", at=NOW + 1), SOURCE)
+        )
         self.answer(at=0)
         self.assertNoResult(waiting)
         self.assertEqual(str(self.asked[1][0]), "bob@new.example")
@@ -330,7 +337,7 @@ class TimeTests(PolicyTestCase):
 
     def test_older_profile(self) -> None:
         """A profile that is older than the stored one changes nothing in the end."""
-        self.assertIsNone(self.policy.admit(profile(None, at=NOW - 1)))
+        self.assertIsNone(self.policy.admit(profile(None, at=NOW - 1), SOURCE))
         self.assertIsNone(self.successResultOf(self.write()))
 
     def test_deleted(self) -> None:

@@ -1,7 +1,8 @@
-"""Tests for :mod:`nostrtx.relay.admission`, and for ingest while an event waits."""
+"""Tests for :mod:`nostrtx.relay.policies.policies`, and for ingest that asks them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,19 +11,29 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from nostrtx.interfaces.policies import IAdmission, Taken
+from nostrtx.interfaces.policies import (
+    IConnectionPolicy,
+    IEventCheck,
+    IEventPolicy,
+    IRequestPolicy,
+    Source,
+    Taken,
+    Verb,
+)
 from nostrtx.nostr.client_messages import EventMessage
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
-from nostrtx.nostr.json import loads
-from nostrtx.relay.admission import Admissions
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.json import dumps, loads
 from nostrtx.relay.ingest import Ingest
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.statistics import Statistics
 from nostrtx.settings.limits import LimitSettings
 from tests.relay.fakes import (
     FakeClient,
     FakeTurns,
     HeldStore,
+    RelayUnderTest,
     accepted,
     auth_of,
     log_of,
@@ -32,7 +43,7 @@ from tests.storage.events import NOW, signed_event
 _NO = Rejected(ReasonPrefix.RESTRICTED, "not here")
 
 
-@implementer(IAdmission)
+@implementer(IEventPolicy)
 class FakeRule:
     """
     A rule that says what the test says.
@@ -46,7 +57,9 @@ class FakeRule:
         self.asked: list[Event] = []
         self.verdict = verdict
 
-    def admit(self, event: Event) -> Deferred[Taken | None] | Taken | None:
+    def admit(
+        self, event: Event, source: Source
+    ) -> Deferred[Taken | None] | Taken | None:
         """As the test says."""
         self.asked.append(event)
         if isinstance(self.verdict, Exception):
@@ -55,24 +68,22 @@ class FakeRule:
         return verdict
 
 
-class AdmissionsTests(SynchronousTestCase):
+class EventPolicyTests(SynchronousTestCase):
     """Several rules are one."""
 
     def verdict(self, *verdicts: Any) -> tuple[Any, int]:
         """What rules with these verdicts say together, and how many were asked."""
         rules = [FakeRule(verdict) for verdict in verdicts]
-        said: Any = Admissions(rules).admit(signed_event())
+        said: Any = Policies(events=rules).admit(signed_event(), Source())
         return said, sum(len(rule.asked) for rule in rules)
 
     def test_interface(self) -> None:
         """One rule or all of them, and the fake, are what the relay is promised."""
-        for rule in (Admissions(), FakeRule()):
-            self.assertTrue(verifyObject(IAdmission, rule))
+        for rule in (Policies(), FakeRule()):
+            self.assertTrue(verifyObject(IEventPolicy, rule))
 
     def test_none(self) -> None:
         """Without rules there is nothing to ask."""
-        self.assertFalse(Admissions())
-        self.assertTrue(Admissions([FakeRule()]))
         self.assertEqual(self.verdict(), (None, 0))
 
     def test_at_once(self) -> None:
@@ -86,9 +97,8 @@ class AdmissionsTests(SynchronousTestCase):
         first: Deferred[Taken | None] = Deferred()
         second: Deferred[Taken | None] = Deferred()
         last = FakeRule(Taken("x"))
-        said = Admissions([FakeRule(first), FakeRule(second), last]).admit(
-            signed_event()
-        )
+        rules = [FakeRule(first), FakeRule(second), last]
+        said = Policies(events=rules).admit(signed_event(), Source())
         assert isinstance(said, Deferred)
         first.callback(None)
         self.assertNoResult(said)
@@ -106,6 +116,105 @@ class AdmissionsTests(SynchronousTestCase):
         """Once an event is taken, no other rule is asked."""
         said, asked = self.verdict(succeed(Taken("x")), _NO)
         self.assertEqual((self.successResultOf(said), asked), (Taken("x"), 1))
+
+
+@implementer(IEventCheck, IRequestPolicy, IConnectionPolicy)
+class FakeCheck:
+    """
+    Checks of all sorts that say what the test says.
+
+    Attributes:
+        asked: What it was asked about.
+        fault: What it raises, if anything.
+    """
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.asked: list[object] = []
+        self.fault = fault
+
+    def check_event(self, event: Event, source: Source) -> None:
+        """As the test says."""
+        self._ask((event.id, source.address))
+
+    def check_request(
+        self, verb: Verb, filters: Sequence[Filter], source: Source
+    ) -> None:
+        """As the test says."""
+        self._ask((verb, len(filters), source.address))
+
+    def check_connection(self, address: str) -> None:
+        """As the test says."""
+        self._ask(address)
+
+    def _ask(self, about: object) -> None:
+        self.asked.append(about)
+        if self.fault is not None:
+            raise self.fault
+
+
+class CheckTests(SynchronousTestCase):
+    """Checks of events, requests and connections, through a whole relay."""
+
+    def test_interface(self) -> None:
+        """The fake is what the relay is promised."""
+        for interface in (IEventCheck, IRequestPolicy, IConnectionPolicy):
+            self.assertTrue(verifyObject(interface, FakeCheck()))
+
+    def test_event(self) -> None:
+        """A check sees an event and its sender before the signature is looked at."""
+        relay = RelayUnderTest()
+        check = FakeCheck(_NO)
+        relay.relay.policies.checks = [check]
+        client, session = relay.connect()
+        event = signed_event()
+        session.message_received(b'["EVENT",' + event.raw + b"]")
+        (answer,) = client.heard()
+        self.assertEqual(answer, ["OK", event.id.hex(), False, "restricted: not here"])
+        self.assertEqual(check.asked, [(event.id, client.address)])
+
+    def test_request(self) -> None:
+        """Whatever asks for stored events is refused in its own way."""
+        relay = RelayUnderTest()
+        check = FakeCheck(_NO)
+        relay.relay.policies.requests = [check]
+        client, session = relay.connect()
+        for message, answer in (
+            (["REQ", "s", {}, {}], ["CLOSED", "s", _NO.reason]),
+            (["COUNT", "c", {}], ["CLOSED", "c", _NO.reason]),
+            (["NEG-OPEN", "n", {}, "61"], ["NEG-ERR", "n", _NO.reason]),
+        ):
+            session.message_received(dumps(message))
+            self.assertEqual(client.heard(), [answer])
+        asked = [("REQ", 2), ("COUNT", 1), ("NEG-OPEN", 1)]
+        self.assertEqual(check.asked, [(*one, client.address) for one in asked])
+
+    def test_connection(self) -> None:
+        """A connection is refused with the HTTP status that fits."""
+        relay = RelayUnderTest().relay
+        self.assertIsNone(relay.arrival("192.0.2.1"))
+        relay.policies.connections = [FakeCheck(), FakeCheck(_NO)]
+        self.assertEqual(relay.arrival("192.0.2.1"), (403, "restricted: not here"))
+        early = Rejected(ReasonPrefix.RATE_LIMITED, "try again in 3 s")
+        relay.policies.connections = [FakeCheck(early)]
+        self.assertEqual(
+            relay.arrival("192.0.2.1"), (429, "rate-limited: try again in 3 s")
+        )
+
+    def test_faults(self) -> None:
+        """A policy that fails refuses; the log has the fault and nobody else has."""
+        policies = Policies([FakeCheck(ZeroDivisionError())])
+        policies.events = [FakeRule(ZeroDivisionError())]
+        event, source = signed_event(), Source()
+        for ask in (policies.check_event, policies.admit):
+            refusal = self.assertRaises(Rejected, ask, event, source)
+            self.assertEqual(refusal.reason, "error: internal error")
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        policies.events = [FakeRule(fail(ZeroDivisionError())), FakeRule()]
+        waiting = policies.admit(event, source)
+        assert isinstance(waiting, Deferred)
+        failure = self.failureResultOf(waiting, Rejected)
+        self.assertEqual(failure.value.reason, "error: internal error")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class WaitingTests(SynchronousTestCase):
@@ -134,7 +243,7 @@ class WaitingTests(SynchronousTestCase):
                 lambda event, seq, now: self.delivered.append(event),
             ),
             self.statistics,
-            Admissions([self.rule]),
+            Policies(events=[self.rule]),
         )
         self.auth = auth_of(self.client, self.clock)
 

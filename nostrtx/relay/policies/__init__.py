@@ -1,0 +1,1 @@
+"""Rules beyond the protocol: who may publish what, and ask, and connect."""

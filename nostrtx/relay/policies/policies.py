@@ -1,0 +1,127 @@
+# -*- test-case-name: tests.relay.policies.test_policies -*-
+"""All policies of a relay, asked in order; an event may have to wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from nostrtx.interfaces.policies import (
+    IConnectionPolicy,
+    IEventCheck,
+    IEventPolicy,
+    IRequestPolicy,
+    Source,
+    Taken,
+    Verb,
+)
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+
+
+@implementer(IEventCheck, IEventPolicy, IRequestPolicy, IConnectionPolicy)
+@attrs.define(slots=True, eq=False)
+class Policies:
+    """
+    The policies of a relay, in the order in which they are asked.
+
+    The first that refuses decides, and so does the first that takes an event. What is
+    assigned to an attribute holds from the next message on.
+
+    Attributes:
+        checks: Asked about events before the signature is checked.
+        events: Asked once it is known to be good, and the client may publish.
+        requests: Asked what clients may ask for.
+        connections: Asked who may connect.
+    """
+
+    checks: Sequence[IEventCheck] = ()
+    events: Sequence[IEventPolicy] = ()
+    requests: Sequence[IRequestPolicy] = ()
+    connections: Sequence[IConnectionPolicy] = ()
+
+    _log = Logger()
+
+    def check_event(self, event: Event, source: Source) -> None:
+        """Ask all checks; the result is that of :meth:`IEventCheck.check_event`."""
+        for check in self.checks:
+            self._ask(check.check_event, event, source)
+
+    def admit(
+        self, event: Event, source: Source
+    ) -> Deferred[Taken | None] | Taken | None:
+        """
+        What becomes of an event; the result is that of :meth:`IEventPolicy.admit`.
+
+        Raises:
+            Rejected: It is refused.
+        """
+        policies = self.events
+        for at, policy in enumerate(policies):
+            verdict = self._ask(policy.admit, event, source)
+            if isinstance(verdict, Deferred):
+                waiting = self._wait(verdict, event, source, policies[at + 1 :])
+                return Deferred.fromCoroutine(waiting)
+            if verdict is not None:
+                taken: Taken = verdict
+                return taken
+        return None
+
+    def check_request(
+        self, verb: Verb, filters: Sequence[Filter], source: Source
+    ) -> None:
+        """Ask all that look at requests, as :meth:`IRequestPolicy.check_request`."""
+        for policy in self.requests:
+            self._ask(policy.check_request, verb, filters, source)
+
+    def check_connection(self, address: str) -> None:
+        """Ask about a connection, as :meth:`IConnectionPolicy.check_connection`."""
+        for policy in self.connections:
+            self._ask(policy.check_connection, address)
+
+    async def _wait(
+        self,
+        waiting: Deferred[Taken | None],
+        event: Event,
+        source: Source,
+        others: Sequence[IEventPolicy],
+    ) -> Taken | None:
+        try:
+            verdict = await waiting
+        except (Rejected, CancelledError):
+            raise
+        except Exception:
+            raise self._failed() from None
+        for policy in others:
+            if verdict is not None:
+                break
+            verdict = await self._ask_and_wait(policy, event, source)
+        return verdict
+
+    async def _ask_and_wait(
+        self, policy: IEventPolicy, event: Event, source: Source
+    ) -> Taken | None:
+        asked = self._ask(policy.admit, event, source)
+        if isinstance(asked, Deferred):
+            return await self._wait(asked, event, source, ())
+        taken: Taken | None = asked
+        return taken
+
+    def _ask(self, ask: Callable[..., Any], *about: object) -> Any:
+        try:
+            return ask(*about)
+        except Rejected:
+            raise
+        except Exception:
+            raise self._failed() from None
+
+    def _failed(self) -> Rejected:
+        """What a policy that failed is taken to say."""
+        self._log.failure("A policy failed.")
+        return Rejected(ReasonPrefix.ERROR, "internal error")
