@@ -2,9 +2,7 @@
 """
 Bans that hold in all processes of a relay, at once where news arrives.
 
-The store is the truth. It is read at the start, upon news of another process, when
-news arrives again after it did not, and every so often: so a command on the store,
-which tells nobody, takes effect soon, and lost news delays a ban and loses none.
+A command on the store, which tells nobody, takes effect soon after.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -21,9 +19,8 @@ from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
-from nostrtx.relay.complaint import Complaint
+from nostrtx.relay.following import Following
 from nostrtx.relay.moment import Moment
-from nostrtx.relay.tasks import BackgroundTasks
 
 #: The topic of the bus: that bans have changed. What has, is in the store.
 TOPIC: Final = "bans"
@@ -89,6 +86,7 @@ class Bans:
 
     Attributes:
         banned: What is banned.
+        following: Reads them; is started once the store is open, and stopped.
         loaded: When all bans have been read since the start.
     """
 
@@ -105,38 +103,17 @@ class Bans:
         self.banned = Banned()
         self.loaded = Moment()
         self._store = store
-        self._bus = broadcaster
         self._clock = clock
-        self._poll_seconds = poll_seconds
         self._own_pubkey = own_pubkey
         self._followers: list[tuple[BanKind, Follower]] = []
         self._number = 0
-        self._reading = DeferredLock()
-        self._complaint = Complaint(self._log, "Reading the bans")
-        self._runs = False
-        self._tasks = BackgroundTasks()
-        broadcaster.listen(TOPIC, lambda sender, message: self.read())
-        broadcaster.on_connected(self.read)
+        self.following = Following(
+            self._catch_up, broadcaster, TOPIC, clock, poll_seconds, "the bans"
+        )
 
     def follow(self, kind: BanKind, follower: Follower) -> None:
         """Have ``follower`` called with what has changed about bans of this kind."""
         self._followers.append((kind, follower))
-
-    def start(self) -> None:
-        """Read all bans, from an embedded store at once; the store is open."""
-        self._runs = True
-        self._tasks.start(self._poll(), "Following the bans")
-
-    def stop(self) -> None:
-        """Read no more."""
-        self._runs = False
-        self._tasks.cancel_all()
-
-    def read(self) -> None:
-        """Look into the store for changes, at once if it is an embedded one."""
-        # Whoever waits for its turn to read will read it all.
-        if self._runs and not self._reading.waiting:
-            self._tasks.start(self._read(), "Reading the bans")
 
     async def put(self, bans: Sequence[Ban]) -> None:
         """
@@ -152,7 +129,7 @@ class Bans:
         if any(self._is_own(ban) for ban in bans):
             raise BanError("the relay's own key cannot be banned")
         await self._store.put_bans(bans)
-        await self._changed()
+        await self.following.changed()
 
     async def lift(self, kind: BanKind, subject: str) -> bool:
         """
@@ -165,28 +142,8 @@ class Bans:
             StoreError: The store failed.
         """
         lifted = await self._store.lift_bans([(kind, subject)])
-        await self._changed()
+        await self.following.changed()
         return lifted > 0
-
-    async def _changed(self) -> None:
-        self._bus.publish(TOPIC, b"")
-        await self._catch_up()
-
-    async def _poll(self) -> None:
-        while True:
-            await self._read()
-            await deferLater(self._clock, self._poll_seconds)
-
-    async def _read(self) -> None:
-        """Catch up, if the store lets us."""
-        try:
-            await self._catch_up()
-        except CancelledError:
-            raise
-        except Exception as error:
-            self._complaint.fails(error)
-        else:
-            self._complaint.works()
 
     async def _catch_up(self) -> None:
         """
@@ -195,7 +152,6 @@ class Bans:
         Raises:
             StoreError: The store failed; what was read before holds.
         """
-        await self._reading.acquire()
         fresh: list[BanChange] = []
         try:
             while changes := await next_changes(self._store, self._number):
@@ -207,7 +163,6 @@ class Bans:
             self.loaded.comes()
         finally:
             self._tell(fresh)
-            self._reading.release()
 
     def _tell(self, changes: Sequence[BanChange]) -> None:
         if not changes:

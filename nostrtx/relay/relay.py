@@ -141,7 +141,8 @@ class Relay:
             rules.append(self._groups.admission)
         # Whoever takes note of an event has done so before it is delivered.
         self._events.follow(self._fan_out.deliver)
-        self.policies = Policies(events=rules)
+        checks = [] if self.management is None else [self.management.kinds]
+        self.policies = Policies(checks, rules)
         self._register_database = register
         self._register: Register | None = None
         self._ingest = Ingest(
@@ -227,7 +228,7 @@ class Relay:
         """
         if self._settings.signs and not self.own_key.is_loaded:
             self.own_key.load()
-        self.bans.start()
+        self.bans.following.start()
         if self.management is not None:
             self.management.start()
         self._events.start()
@@ -307,7 +308,7 @@ class Relay:
         if self._register is not None:
             self._register.close()
         self._ingest.signatures.stop()
-        self.bans.stop()
+        self.bans.following.stop()
         if self.management is not None:
             self.management.stop()
         self._events.stop()

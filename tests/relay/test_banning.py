@@ -130,7 +130,7 @@ class AuthorTests(BanningCase):
         """What a process lets in that has not heard of the ban, nobody else is sent."""
         reader = self.member(BOB)
         reader.ask({})
-        self.there.relay.bans.stop()
+        self.there.relay.bans.following.stop()
         self.ban(ban_of(ALICE))
         there = Visitor(self.there)
         here = self.member(BOB, process=self.here)

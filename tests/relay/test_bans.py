@@ -39,7 +39,7 @@ class BansTests(SynchronousTestCase):
         for kind in (BanKind.PUBKEY, BanKind.ADDRESS):
             self.bans.follow(kind, partial(self.hear, kind))
         self.other = self.make_bans("there")
-        self.bans.start()
+        self.bans.following.start()
 
     def hear(self, kind: BanKind, changes: Sequence[BanChange]) -> None:
         """Record what a follower is told."""
@@ -49,7 +49,7 @@ class BansTests(SynchronousTestCase):
         """The bans as one process sees them."""
         bus = FakeBroadcaster(name, self.buses)
         bans = Bans(self.store, bus, self.clock, 1, lambda: _OWN)
-        self.addCleanup(bans.stop)
+        self.addCleanup(bans.following.stop)
         return bans
 
     def do(self, doing: Coroutine[Deferred[Any], Any, _T]) -> _T:
@@ -68,7 +68,7 @@ class BansTests(SynchronousTestCase):
         """What was banned before holds when the process starts."""
         self.stored(_ALICES, _NETWORK)
         self.assertFalse(self.other.loaded.is_past)
-        self.other.start()
+        self.other.following.start()
         self.assertTrue(self.other.loaded.is_past)
         self.assertEqual(self.banned_keys(self.other), [_ALICES])
         self.assertEqual(self.other.banned.bans(BanKind.ADDRESS), [_NETWORK])
@@ -77,7 +77,7 @@ class BansTests(SynchronousTestCase):
         """With a store elsewhere, it is known when all bans have been read."""
         self.stored(_ALICES)
         self.store.hold_bans = True
-        self.other.start()
+        self.other.following.start()
         self.assertFalse(self.other.loaded.is_past)
         self.store.give_bans()
         self.assertFalse(self.other.loaded.is_past)
@@ -113,7 +113,7 @@ class BansTests(SynchronousTestCase):
 
     def test_elsewhere(self) -> None:
         """A ban made in one process holds in the others at once."""
-        self.other.start()
+        self.other.following.start()
         self.do(self.other.put([_ALICES]))
         self.assertEqual(self.banned_keys(), [_ALICES])
         self.do(self.bans.lift(BanKind.PUBKEY, ALICE.hex()))
@@ -121,7 +121,7 @@ class BansTests(SynchronousTestCase):
 
     def test_news_is_lost(self) -> None:
         """A ban of which no news came holds after a second."""
-        self.other.start()
+        self.other.following.start()
         self.buses[0].is_connected = False
         self.do(self.other.put([_ALICES]))
         self.assertEqual(self.banned_keys(), [])
@@ -150,14 +150,14 @@ class BansTests(SynchronousTestCase):
         self.do(self.bans.put([_ALICES]))
         self.heard.clear()
         self.clock.pump([1] * 5)
-        self.bans.read()
+        self.bans.following.read()
         self.assertEqual(self.heard, [])
 
     def test_many(self) -> None:
         """Many changes are read over several turns; followers hear of them once."""
         keys = [n.to_bytes(32, "big").hex() for n in range(1, 2501)]
         self.stored(*[Ban(BanKind.PUBKEY, key) for key in keys])
-        self.bans.read()
+        self.bans.following.read()
         self.assertEqual(len(self.bans.banned), 250)
         self.assertEqual(len(self.heard), 0)
         self.clock.advance(0)
@@ -169,7 +169,7 @@ class BansTests(SynchronousTestCase):
         """However much news comes during a reading, one more suffices."""
         self.store.hold_bans = True
         for _ in range(5):
-            self.bans.read()
+            self.bans.following.read()
         self.assertEqual(len(self.store.ban_parts), 1)
         self.stored(_ALICES)
         self.store.give_bans()
@@ -207,7 +207,7 @@ class BansTests(SynchronousTestCase):
     def test_defect(self) -> None:
         """A reading that fails as none should is told in full, once, and tried on."""
         self.store.bans_error = ZeroDivisionError("on purpose")
-        self.other.start()
+        self.other.following.start()
         self.clock.pump([1, 1, 1])
         # Once by each of the two.
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
@@ -244,14 +244,14 @@ class BansTests(SynchronousTestCase):
         bans.follow(BanKind.PUBKEY, fail)
         bans.follow(BanKind.PUBKEY, heard.append)
         self.stored(_ALICES)
-        bans.start()
+        bans.following.start()
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual(len(heard), 1)
         self.assertTrue(bans.loaded.is_past)
 
     def test_stopped(self) -> None:
         """A process that has stopped reads nothing, whatever news comes."""
-        self.bans.stop()
+        self.bans.following.stop()
         self.stored(_ALICES)
         self.buses[1].publish("bans", b"")
         self.clock.advance(5)

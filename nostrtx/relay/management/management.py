@@ -32,6 +32,7 @@ from nostrtx.nostr.management import (
     result_of_call,
 )
 from nostrtx.relay.bans import Bans
+from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.methods import methods
 from nostrtx.relay.management.profile import Profile
@@ -56,6 +57,7 @@ class Management:
 
     Attributes:
         profile: What the relay says of itself.
+        kinds: What may be published, to be asked about events.
     """
 
     _log = Logger()
@@ -73,6 +75,10 @@ class Management:
         self.profile = Profile(
             store, broadcaster, clock, settings.cluster.poll_seconds, settings.relay
         )
+        managers = settings.management.owners + settings.management.moderators
+        self.kinds = AllowedKinds(
+            store, broadcaster, clock, settings.cluster.poll_seconds, managers
+        )
         self._used = UsedOnce(store, clock)
         self._bans = bans
         self._urls = urls
@@ -80,15 +86,19 @@ class Management:
         self._owners = frozenset(settings.management.owners)
         self._moderators = frozenset(settings.management.moderators)
         protected = self._owners | self._moderators
-        self._methods = methods(bans, membership, self.profile, protected, clock)
+        self._methods = methods(
+            bans, membership, self.profile, self.kinds, protected, clock
+        )
 
     def start(self) -> None:
-        """Follow what the relay says of itself; the store is open."""
-        self.profile.start()
+        """Follow what owners change; the store is open."""
+        self.profile.kept.start()
+        self.kinds.kept.start()
 
     def stop(self) -> None:
         """Follow it no more."""
-        self.profile.stop()
+        self.profile.kept.stop()
+        self.kinds.kept.stop()
 
     def answer(
         self, authorization: bytes | None, query: str, body: bytes

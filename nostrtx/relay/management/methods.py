@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.nostr.bans import Ban, BanKind, ban_subject
+from nostrtx.nostr.kinds import MAX_KIND
 from nostrtx.nostr.management import Call, CallError
 from nostrtx.relay.bans import Bans
 from nostrtx.relay.management.admitting import admitting_methods
+from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.membership.members import Membership
@@ -34,6 +36,7 @@ def methods(
     bans: Bans,
     membership: Membership | None,
     profile: Profile,
+    kinds: AllowedKinds,
     protected: Collection[str],
     clock: IReactorTime,
 ) -> dict[str, Method]:
@@ -44,6 +47,7 @@ def methods(
         bans: Of the relay.
         membership: Its members, if it has any.
         profile: What it says of itself.
+        kinds: What may be published.
         protected: Keys in hexadecimal that cannot be banned.
         clock: Wall-clock time.
     """
@@ -63,6 +67,9 @@ def methods(
         "changerelayname": Method(_Naming(profile).change_name, True),
         "changerelaydescription": Method(_Naming(profile).change_description, True),
         "changerelayicon": Method(_Naming(profile).change_icon, True),
+        "allowkind": Method(_Kinds(kinds).allow, True),
+        "disallowkind": Method(_Kinds(kinds).disallow, True),
+        "listallowedkinds": Method(_Kinds(kinds).allowed),
     }
     if membership is not None:
         known |= admitting_methods(bans, membership)
@@ -160,6 +167,31 @@ class _Naming:
             raise CallError("the icon must be a URL that begins with https://")
         await self._profile.change("icon", url)
         return True
+
+
+class _Kinds:
+    """Kinds that may be published."""
+
+    def __init__(self, kinds: AllowedKinds) -> None:
+        self._kinds = kinds
+
+    async def allow(self, call: Call) -> bool:
+        await self._kinds.allow(_kind(call))
+        return True
+
+    async def disallow(self, call: Call) -> bool:
+        await self._kinds.disallow(_kind(call))
+        return True
+
+    async def allowed(self, call: Call) -> list[int]:
+        return sorted(self._kinds.allowed)
+
+
+def _kind(call: Call) -> int:
+    kind = call.number_param(0, "the kind")
+    if kind is None or not 0 <= kind <= MAX_KIND:
+        raise CallError(f"the kind must be a number from 0 to {MAX_KIND}")
+    return kind
 
 
 def _address(call: Call) -> str:

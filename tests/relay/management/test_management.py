@@ -115,12 +115,15 @@ class ManagementTests(ManagementCase):
             self.result("supportedmethods"),
             [
                 "allowevent",
+                "allowkind",
                 "banevent",
                 "banpubkey",
                 "blockip",
                 "changerelaydescription",
                 "changerelayicon",
                 "changerelayname",
+                "disallowkind",
+                "listallowedkinds",
                 "listbannedevents",
                 "listbannedpubkeys",
                 "listblockedips",
@@ -137,7 +140,7 @@ class ManagementTests(ManagementCase):
 
     def test_unknown_method(self) -> None:
         """A method that is not there gets an error."""
-        for name in ("allowkind", "createrole", "allowpubkey", "BANPUBKEY", ""):
+        for name in ("createrole", "allowpubkey", "BANPUBKEY", ""):
             self.assertIn("no such method", self.error(name, "x"))
 
     def test_no_call(self) -> None:

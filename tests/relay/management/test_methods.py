@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from tests.relay.fakes import event_message
-from tests.relay.management.management_case import MODERATOR, OWNER, ManagementCase
+from tests.relay.management.management_case import (
+    MODERATOR,
+    OWNER,
+    STRANGER,
+    ManagementCase,
+)
 from tests.storage.events import public_key, signed_event
 
 _ALICE, _BOB = public_key(11), public_key(12)
@@ -141,3 +146,76 @@ class NamingTests(ManagementCase):
         _, answer = self.signed(b'{"method":"changerelayname","params":["\\ud800"]}')
         self.assertTrue(answer["error"].startswith("invalid: "))
         self.assertEqual(self.under_test.relay.presented().relay.name, "stated")
+
+
+class KindTests(ManagementCase):
+    """Kinds that may be published, chosen from afar."""
+
+    def published(self, kind: int, secret: int = STRANGER) -> str:
+        """What becomes of an event of a kind: empty if it is taken."""
+        client, session = self.under_test.connect()
+        event = signed_event(secret, kind=kind, tags=[["relay", "ALL_RELAYS"]])
+        session.message_received(event_message(event))
+        self.under_test.turns.settle()
+        ((_, _, _, reason),) = client.heard()
+        return str(reason)
+
+    def test_disallowed(self) -> None:
+        """A kind that is disallowed is refused at once, and others are not."""
+        self.assertIs(self.result("disallowkind", 4), True)
+        self.assertEqual(self.published(4), "blocked: kind 4 is not allowed here")
+        self.assertEqual(self.published(1), "")
+        self.assertEqual(self.result("listallowedkinds"), [])
+
+    def test_allowed_again(self) -> None:
+        """To allow a kind that was disallowed shuts out no others."""
+        self.result("disallowkind", 4)
+        self.result("allowkind", 4)
+        self.assertEqual((self.published(4), self.published(1)), ("", ""))
+        self.assertEqual(self.result("listallowedkinds"), [])
+
+    def test_list(self) -> None:
+        """Once kinds are listed, only those are taken, and a request to vanish."""
+        for kind in (7, 1, 7):
+            self.assertIs(self.result("allowkind", kind), True)
+        self.assertEqual(self.result("listallowedkinds"), [1, 7])
+        self.assertEqual((self.published(1), self.published(7)), ("", ""))
+        self.assertIn("kind 5 ", self.published(5))
+        self.assertEqual(self.published(62), "")
+
+    def test_last_of_the_list(self) -> None:
+        """When the last one leaves the list, it is refused and all others are not."""
+        self.result("allowkind", 1)
+        self.result("disallowkind", 1)
+        self.assertEqual(self.result("listallowedkinds"), [])
+        self.assertIn("kind 1 ", self.published(1))
+        self.assertEqual(self.published(7), "")
+
+    def test_off_the_list(self) -> None:
+        """A kind that leaves the list is refused, and may come back."""
+        for kind in (1, 7):
+            self.result("allowkind", kind)
+        self.result("disallowkind", 1)
+        self.assertEqual(self.result("listallowedkinds"), [7])
+        self.assertIn("kind 1 ", self.published(1))
+        self.result("allowkind", 1)
+        self.assertEqual(self.published(1), "")
+
+    def test_managers(self) -> None:
+        """Owners and moderators may publish any kind."""
+        self.result("disallowkind", 1)
+        self.assertEqual(self.published(1, OWNER), "")
+        self.assertEqual(self.published(1, MODERATOR), "")
+
+    def test_moderator(self) -> None:
+        """Moderators may read the list and not change it."""
+        self.assertEqual(self.result("listallowedkinds", by=MODERATOR), [])
+        for method in ("allowkind", "disallowkind"):
+            self.assertIn("only owners", self.error(method, 1, by=MODERATOR))
+
+    def test_parameters(self) -> None:
+        """A kind is a number from 0 to 65535."""
+        for bad in (None, True, "1", 1.5, -1, 65536, [1]):
+            for method in ("allowkind", "disallowkind"):
+                self.assertTrue(self.error(method, bad).startswith("invalid: "), bad)
+        self.assertEqual(self.result("listallowedkinds"), [])

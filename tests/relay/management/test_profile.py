@@ -26,14 +26,14 @@ class ProfileTests(SynchronousTestCase):
         self.buses: list[FakeBroadcaster] = []
         self.here = self.make_profile("here")
         self.there = self.make_profile("there")
-        self.here.start()
-        self.there.start()
+        self.here.kept.start()
+        self.there.kept.start()
 
     def make_profile(self, name: str) -> Profile:
         """What one process knows."""
         bus = FakeBroadcaster(name, self.buses)
         profile = Profile(self.store, bus, self.clock, 1, _STATED)
-        self.addCleanup(profile.stop)
+        self.addCleanup(profile.kept.stop)
         return profile
 
     def change(self, field: str, text: str) -> None:
@@ -59,7 +59,7 @@ class ProfileTests(SynchronousTestCase):
         """It holds for a process that starts later."""
         self.change("description", "für alle")
         later = self.make_profile("later")
-        later.start()
+        later.kept.start()
         self.assertEqual(later.relay.description, "für alle")
 
     def test_taken_back(self) -> None:
@@ -115,7 +115,7 @@ class ProfileTests(SynchronousTestCase):
 
     def test_stopped(self) -> None:
         """Whoever has stopped reads no more."""
-        self.there.stop()
+        self.there.kept.stop()
         self.change("name", "changed")
         self.clock.advance(5)
         self.assertEqual(self.there.relay.name, "stated")

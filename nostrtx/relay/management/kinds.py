@@ -1,0 +1,140 @@
+# -*- test-case-name: tests.relay.management.test_methods -*-
+"""
+Kinds of events that owners have allowed or disallowed while the relay runs (NIP-86).
+
+As long as no kind was allowed by name, all are that were not disallowed; after that
+only those are. Whoever manages the relay may publish any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from nostrtx.interfaces.policies import IEventCheck, Source
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.store import IEventStore
+from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.kinds import REQUEST_TO_VANISH
+from nostrtx.relay.management.kept import Kept, Members
+
+#: The topic of the bus: that this has changed. What has, is in the store.
+TOPIC: Final = "kinds"
+
+#: Where they are kept in the store.
+RECORD: Final = "allowed kinds"
+
+
+@implementer(IEventCheck)
+class AllowedKinds:
+    """
+    Keeps up with the kinds that are allowed, and changes them.
+
+    Args:
+        store: Where they are kept.
+        broadcaster: Hears from other processes, and tells them.
+        clock: Wall-clock time.
+        poll_seconds: How often the store is asked for what nobody told.
+        managers: Keys in hexadecimal of those who may publish any kind.
+
+    Attributes:
+        allowed: Kinds that were allowed by name.
+        kept: What was changed.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: IEventStore,
+        broadcaster: IBroadcaster,
+        clock: IReactorTime,
+        poll_seconds: float,
+        managers: Collection[str],
+    ) -> None:
+        self.allowed: frozenset[int] = frozenset()
+        self._disallowed: frozenset[int] = frozenset()
+        self._managers = frozenset(map(bytes.fromhex, managers))
+        self.kept = Kept(
+            store,
+            RECORD,
+            self._heed,
+            broadcaster,
+            TOPIC,
+            clock,
+            poll_seconds,
+            "the kinds that are allowed",
+        )
+
+    def check_event(self, event: Event, source: Source) -> None:
+        """Refuse an event of a kind that is not allowed."""
+        kind = event.kind
+        is_fine = kind in self.allowed if self.allowed else kind not in self._disallowed
+        if (
+            not is_fine
+            and kind != REQUEST_TO_VANISH
+            and event.pubkey not in self._managers
+        ):
+            raise Rejected(ReasonPrefix.BLOCKED, f"kind {kind} is not allowed here")
+
+    async def allow(self, kind: int) -> None:
+        """
+        Allow a kind; one that was disallowed is as if it never had been.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
+        def change(members: Members) -> Members:
+            allowed, disallowed = _lists(members)
+            if kind in disallowed:
+                return _changed(members, allowed, disallowed - {kind})
+            return _changed(members, allowed | {kind}, disallowed)
+
+        await self.kept.change(change)
+
+    async def disallow(self, kind: int) -> None:
+        """
+        Allow a kind no longer.
+
+        Raises:
+            StoreError: The store failed.
+        """
+
+        def change(members: Members) -> Members:
+            allowed, disallowed = _lists(members)
+            if kind in allowed:
+                # It is not among them, which is enough as long as there are others.
+                rest = allowed - {kind}
+                return _changed(
+                    members, rest, disallowed if rest else disallowed | {kind}
+                )
+            return _changed(members, allowed, disallowed | {kind})
+
+        await self.kept.change(change)
+
+    def _heed(self, members: Members) -> None:
+        self.allowed, self._disallowed = _lists(members)
+        self._log.info(
+            "Kinds that are allowed: {allowed}; not: {disallowed}.",
+            allowed=", ".join(map(str, sorted(self.allowed))) or "all others",
+            disallowed=", ".join(map(str, sorted(self._disallowed))) or "none",
+        )
+
+
+def _lists(members: Members) -> tuple[frozenset[int], frozenset[int]]:
+    return (
+        frozenset(members.get("allowed", ())),
+        frozenset(members.get("disallowed", ())),
+    )
+
+
+def _changed(
+    members: Members, allowed: Collection[int], disallowed: Collection[int]
+) -> Members:
+    return members | {"allowed": sorted(allowed), "disallowed": sorted(disallowed)}
