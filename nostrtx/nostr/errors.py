@@ -54,6 +54,19 @@ class Rejected(Exception):
         return self.reason
 
 
+class RateLimited(Rejected):
+    """
+    Something comes too fast, and may be tried again later.
+
+    Attributes:
+        seconds: In how many seconds, at least 1.
+    """
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(ReasonPrefix.RATE_LIMITED, message)
+        self.seconds = seconds
+
+
 def invalid(message: str) -> Rejected:
     """A refusal of something malformed; to be raised by the caller."""
     return Rejected(ReasonPrefix.INVALID, message)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, Generic, TypeVar
 
@@ -33,6 +33,25 @@ def packed_address(address: str) -> bytes | None:
     if packed == _LOOPBACK or (len(packed) == 4 and packed[0] == 127):
         return None
     return packed
+
+
+def address_group(address: str) -> str:
+    """
+    What comes from ``address`` is counted under; empty if they are not.
+
+    That is an IPv4 address itself, also when it is mapped into IPv6, and the /64 of
+    any other IPv6 address, for that is what one subscriber line is given. Loopback
+    addresses are not counted, nor is what has no address (a UNIX socket).
+    """
+    if ":" in address:
+        try:
+            parsed = IPv6Address(address.partition("%")[0])
+        except ValueError:
+            return address
+        if parsed.ipv4_mapped is None:
+            return "" if parsed.is_loopback else parsed.packed[:8].hex()
+        address = str(parsed.ipv4_mapped)
+    return "" if address.startswith("127.") else address
 
 
 class Networks(Generic[_T]):

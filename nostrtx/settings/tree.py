@@ -33,6 +33,7 @@ from nostrtx.settings.limits import (
     NegentropySettings,
     TimingSettings,
 )
+from nostrtx.settings.rates import RateSettings
 from nostrtx.settings.storing import ClusterSettings, SearchSettings, StoreSettings
 
 
@@ -44,6 +45,7 @@ class Settings:
     listen: ListenSettings = ListenSettings()
     store: StoreSettings = StoreSettings()
     limits: LimitSettings = LimitSettings()
+    rates: RateSettings = RateSettings()
     timing: TimingSettings = TimingSettings()
     ingest: IngestSettings = IngestSettings()
     auth: AuthSettings = AuthSettings()

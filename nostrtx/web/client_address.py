@@ -6,12 +6,12 @@ Whose connection it is: peer addresses, and how many connections each may hold.
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv6Address
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.processes import IOtherProcesses
+from nostrtx.relay.networks import address_group
 from nostrtx.settings.limits import LimitSettings
 from nostrtx.web.elsewhere import ConnectionsElsewhere
 
@@ -20,25 +20,6 @@ def peer_address(peer: Any) -> str:
     """The IP address in what ``ITransport.getPeer`` gives; empty if there is none."""
     host = getattr(peer, "host", "")
     return host if isinstance(host, str) else ""
-
-
-def address_group(address: str) -> str:
-    """
-    What connections from ``address`` are counted under; empty if they are not.
-
-    That is an IPv4 address itself, also when it is mapped into IPv6, and the /64 of
-    any other IPv6 address, for that is what one subscriber line is given. Loopback
-    addresses are not counted, nor is what has no address (a UNIX socket).
-    """
-    if ":" in address:
-        try:
-            parsed = IPv6Address(address.partition("%")[0])
-        except ValueError:
-            return address
-        if parsed.ipv4_mapped is None:
-            return "" if parsed.is_loopback else parsed.packed[:8].hex()
-        address = str(parsed.ipv4_mapped)
-    return "" if address.startswith("127.") else address
 
 
 class ConnectionLimits:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.relay.networks import Networks, packed_address
+from nostrtx.relay.networks import Networks, address_group, packed_address
 
 
 class PackedAddressTests(SynchronousTestCase):
@@ -34,6 +34,28 @@ class PackedAddressTests(SynchronousTestCase):
             "1\x00",
         ):
             self.assertIsNone(packed_address(text), text)
+
+
+class AddressGroupTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.relay.networks.address_group`."""
+
+    def test_ipv4(self) -> None:
+        """IPv4 addresses count on their own, also when mapped into IPv6."""
+        self.assertEqual(address_group("192.0.2.1"), "192.0.2.1")
+        self.assertEqual(address_group("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertNotEqual(address_group("192.0.2.1"), address_group("192.0.2.2"))
+
+    def test_ipv6(self) -> None:
+        """IPv6 addresses of one /64 count together."""
+        one = address_group("2001:db8:0:1::1")
+        self.assertEqual(one, address_group("2001:db8:0:1:ffff::2"))
+        self.assertNotEqual(one, address_group("2001:db8:0:2::1"))
+        self.assertEqual(address_group("fe80::1%eth0"), address_group("fe80::2%eth1"))
+
+    def test_loopback(self) -> None:
+        """Loopback addresses and UNIX sockets are not counted."""
+        for address in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", ""):
+            self.assertEqual(address_group(address), "", address)
 
 
 class NetworksTests(SynchronousTestCase):
