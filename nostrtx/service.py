@@ -35,6 +35,7 @@ from nostrtx.listening import OpenPorts, url_of
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.moment import Moment
+from nostrtx.relay.policies.spending import Spending
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
@@ -386,6 +387,7 @@ def make_service(
         relay, settings, turns, reactor, roll_call, token_bytes
     )
     tally = Tally(roll_call, relay.statistics, broadcaster)
+    Spending(roll_call, relay.rates)
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)

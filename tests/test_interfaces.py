@@ -31,6 +31,7 @@ from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.management.management import Management
 from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.policies.policies import Policies
+from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.session import ClientSession
@@ -45,10 +46,10 @@ from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
-    IConnectionPolicy: (Policies,),
-    IEventCheck: (Policies,),
-    IEventPolicy: (GroupAdmission, IdentifierPolicy, Membership, Policies),
-    IRequestPolicy: (Policies,),
+    IConnectionPolicy: (Policies, Rates),
+    IEventCheck: (Policies, Rates),
+    IEventPolicy: (GroupAdmission, IdentifierPolicy, Membership, Policies, Rates),
+    IRequestPolicy: (Policies, Rates),
     IBroadcaster: (LocalBroadcaster, WorkerBroadcaster),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),

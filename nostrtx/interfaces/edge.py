@@ -84,11 +84,12 @@ class IRelay(Interface):
             address: An IP address; empty where there is none.
         """
 
-    def arrival(address: str) -> tuple[int, str] | None:
+    def arrival(address: str) -> tuple[int, str, int] | None:
         """
-        HTTP status and reason if a policy refuses a connection, else None.
+        HTTP status, reason, and after how many seconds to try again (0: unsaid).
 
-        Asked once for each connection that :meth:`refusal` has nothing against.
+        None if no policy refuses the connection. Asked once for each connection that
+        :meth:`refusal` has nothing against.
         """
 
     def on_refusals(call: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ the first that refuses decides. One that raises anything but ``Rejected`` refuse
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -32,13 +32,15 @@ class Source:
     Attributes:
         address: Its IP address; empty if it has none.
         pubkeys: The keys that it has proved to own (NIP-42); may grow.
+        meter: What the rates of the relay know of it; nobody else's business.
     """
 
-    __slots__ = ("__weakref__", "address", "pubkeys")
+    __slots__ = ("__weakref__", "address", "meter", "pubkeys")
 
     def __init__(self, address: str = "", pubkeys: frozenset[bytes] = _NOBODY) -> None:
         self.address = address
         self.pubkeys = pubkeys
+        self.meter: Any = None
 
 
 @attrs.frozen(slots=True)

@@ -9,6 +9,7 @@ from nostrtx.relay.counting import Counting
 from nostrtx.relay.fan_out import FanOut
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.membership.invitations import Invitations
+from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
@@ -32,6 +33,7 @@ class RelayParts:
         invitations: Makes invite codes for members, if the relay has members.
         can_search: Whether the store finds events by words (NIP-50).
         reconciliations: Tells clients what either side lacks (NIP-77).
+        rates: Counts the bytes of messages.
     """
 
     ingest: Ingest
@@ -44,3 +46,4 @@ class RelayParts:
     invitations: Invitations | None
     can_search: bool
     reconciliations: Reconciliations
+    rates: Rates

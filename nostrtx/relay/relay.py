@@ -14,12 +14,12 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from nostrtx.interfaces.edge import IClient, IClientSession, IRelay, ITurns
-from nostrtx.interfaces.policies import IEventPolicy
+from nostrtx.interfaces.policies import IEventCheck, IEventPolicy
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import BanKind
-from nostrtx.nostr.errors import ReasonPrefix, Rejected
+from nostrtx.nostr.errors import RateLimited, ReasonPrefix, Rejected
 from nostrtx.relay.bans import Bans
 from nostrtx.relay.counting import Counting
 from nostrtx.relay.event_log import EventLog
@@ -39,6 +39,7 @@ from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.policies.policies import Policies
+from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
@@ -72,6 +73,7 @@ class Relay:
         own_events: What the relay says under that key.
         bans: What is banned, for all processes of the relay.
         policies: The rules beyond the protocol.
+        rates: Those of them that say how fast things may come.
         management: Does what owners and moderators ask for; None if there are none.
     """
 
@@ -141,8 +143,14 @@ class Relay:
             rules.append(self._groups.admission)
         # Whoever takes note of an event has done so before it is delivered.
         self._events.follow(self._fan_out.deliver)
-        checks = [] if self.management is None else [self.management.kinds]
-        self.policies = Policies(checks, rules)
+        self.rates = Rates(settings.rates, clock)
+        self.statistics.measurements.report(self.rates.facts)
+        # What is refused for any other reason has been counted.
+        rates = [self.rates]
+        checks: list[IEventCheck] = [*rates]
+        if self.management is not None:
+            checks.append(self.management.kinds)
+        self.policies = Policies(checks, [*rates, *rules], rates, rates)
         self._register_database = register
         self._register: Register | None = None
         self._ingest = Ingest(
@@ -212,6 +220,7 @@ class Relay:
             invitations,
             settings.search.enabled,
             self._reconciliations,
+            self.rates,
         )
         self.bans.follow(BanKind.PUBKEY, lambda changes: auth.close_banned())
         self.bans.follow(BanKind.PUBKEY, lambda changes: self._events.recent.clear())
@@ -262,13 +271,15 @@ class Relay:
         ban = self.bans.banned.of_address(address)
         return None if ban is None else (403, f"blocked: {ban.because}")
 
-    def arrival(self, address: str) -> tuple[int, str] | None:
-        """HTTP status and reason if a policy refuses a connection."""
+    def arrival(self, address: str) -> tuple[int, str, int] | None:
+        """HTTP status, reason and when to try again, if a policy refuses a client."""
         try:
             self.policies.check_connection(address)
+        except RateLimited as refusal:
+            return 429, refusal.reason, refusal.seconds
         except Rejected as refusal:
             is_early = refusal.prefix is ReasonPrefix.RATE_LIMITED
-            return (429 if is_early else 403), refusal.reason
+            return (429 if is_early else 403), refusal.reason, 0
         return None
 
     def faults(self) -> dict[str, str]:

@@ -68,6 +68,9 @@ class ClientSession:
 
     def message_received(self, text: bytes) -> None:
         """Take up one message of the client."""
+        rates = self._parts.rates
+        if rates.counts_bytes:
+            rates.message_received(self._auth, len(text))
         try:
             message = parse(text)
         except Rejected as refusal:

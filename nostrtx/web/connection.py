@@ -82,6 +82,7 @@ class RelayWebSocketProtocol(RestingProtocol):
     _queued_bytes = 0
     _ready: list[Deferred[None]] | None = None
     _received_before_ping = -1
+    _retry_seconds = 0
     compression: bool
     shared_frames: SharedFrames
     address = ""
@@ -109,13 +110,17 @@ class RelayWebSocketProtocol(RestingProtocol):
             raise ConnectionDeny(404, "there is no relay at this path")
         refusal = self.factory.refusal(self.address, request.origin or "")
         if refusal is not None:
-            raise ConnectionDeny(*refusal)
+            code, reason, self._retry_seconds = refusal
+            raise ConnectionDeny(code, reason)
 
     def sendHttpErrorResponse(
         self, code: int, reason: str, responseHeaders: Any = None
     ) -> None:
         """Refuse the upgrade as every other HTTP request is refused."""
-        self.transport.write(error_answer(code, reason, responseHeaders or ()))
+        headers = list(responseHeaders or ())
+        if self._retry_seconds:
+            headers.append(("Retry-After", str(self._retry_seconds)))
+        self.transport.write(error_answer(code, reason, headers))
 
     def succeedHandshake(self, res: Any) -> None:
         """Answer the handshake, and let go of what only it needed."""

@@ -31,6 +31,7 @@ from nostrtx.relay.measurements import (
     part_name,
     sum_name,
 )
+from nostrtx.relay.policies.rates import REFUSALS
 
 #: Begins the name of every family.
 _PREFIX: Final = "nostrtx_"
@@ -91,6 +92,7 @@ _LABELLED: Final = (
 _FAMILIES: Final = (
     ("events_accepted", "kind", "Events stored or passed on.", KINDS),
     ("events_refused", "reason", "Events answered with OK false.", REASONS),
+    ("rate_refusals", "rate", "How often a rate was used up, by setting.", REFUSALS),
 )
 
 #: Plain counters: what each fact is called, and what it means.

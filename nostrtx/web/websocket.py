@@ -145,22 +145,25 @@ class RelayWebSocketFactory(WebSocketServerFactory):
 
     # -- what connections call
 
-    def refusal(self, address: str, origin: str = "") -> tuple[int, str] | None:
+    def refusal(self, address: str, origin: str = "") -> tuple[int, str, int] | None:
         """
         HTTP status and reason if a client may not connect now, else None.
 
         Args:
             address: Its address.
             origin: Where the web page is from that it is; empty if it is none.
+
+        Returns:
+            Third, after how many seconds to try again; 0 if that is not said.
         """
         if self._shutting_down:
-            return 503, "the relay is shutting down"
-        return (
+            return 503, "the relay is shutting down", 0
+        refusal = (
             self._origins.refusal(origin)
             or self.relay.refusal(address)
             or self._limits.refusal(address)
-            or self.relay.arrival(address)
         )
+        return self.relay.arrival(address) if refusal is None else (*refusal, 0)
 
     def from_where(self, address: str) -> str:
         """What a line of the log says of a client's address; it begins with a blank."""

@@ -610,9 +610,9 @@ class RelayUnderTest:
             RegisterFile(settings.membership_file or ":memory:"),
         )
 
-    def connect(self) -> tuple[FakeClient, IClientSession]:
+    def connect(self, address: str = "192.0.2.1") -> tuple[FakeClient, IClientSession]:
         """A new client and its session."""
-        client = FakeClient()
+        client = FakeClient(address)
         return client, self.relay.session(client)
 
     def stored(self, *events: Event) -> None:

@@ -108,7 +108,7 @@ class FakeRelay:
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
         self.refused: dict[str, tuple[int, str]] = {}
-        self.turned_away: dict[str, tuple[int, str]] = {}
+        self.turned_away: dict[str, tuple[int, str, int]] = {}
         self._on_refusals: list[Callable[[], None]] = []
 
     def session(self, client: IClient) -> FakeSession:
@@ -126,7 +126,7 @@ class FakeRelay:
         """As the test says."""
         return self.refused.get(address)
 
-    def arrival(self, address: str) -> tuple[int, str] | None:
+    def arrival(self, address: str) -> tuple[int, str, int] | None:
         """As the test says."""
         return self.turned_away.get(address)
 

@@ -2,9 +2,9 @@
 """
 Token buckets: each holds so much at most, and fills evenly in a given time.
 
-Pure: the caller passes the time, in seconds since some start that is not so long ago that
-fractions get lost. All that is kept of a bucket is when it will be full,
-so nothing has to be done while it fills, and a full one is forgotten.
+Pure: the caller passes the time, in seconds since some start that is not so long ago
+that fractions get lost. All that is kept of a bucket is when it will be full, so there
+is nothing to do while it fills, and a full one is forgotten.
 """
 
 from __future__ import annotations

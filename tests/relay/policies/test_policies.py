@@ -193,11 +193,11 @@ class CheckTests(SynchronousTestCase):
         relay = RelayUnderTest().relay
         self.assertIsNone(relay.arrival("192.0.2.1"))
         relay.policies.connections = [FakeCheck(), FakeCheck(_NO)]
-        self.assertEqual(relay.arrival("192.0.2.1"), (403, "restricted: not here"))
+        self.assertEqual(relay.arrival("192.0.2.1"), (403, "restricted: not here", 0))
         early = Rejected(ReasonPrefix.RATE_LIMITED, "try again in 3 s")
         relay.policies.connections = [FakeCheck(early)]
         self.assertEqual(
-            relay.arrival("192.0.2.1"), (429, "rate-limited: try again in 3 s")
+            relay.arrival("192.0.2.1"), (429, "rate-limited: try again in 3 s", 0)
         )
 
     def test_faults(self) -> None:

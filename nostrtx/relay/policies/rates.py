@@ -1,0 +1,252 @@
+# -*- test-case-name: tests.relay.policies.test_rates -*-
+"""
+How fast clients may publish, ask and connect: by address, connection and author.
+
+What comes from an address or over a connection is counted before the signature is
+checked, so that it costs next to nothing to refuse it; what an author publishes only
+afterwards, for anybody can write anybody's name on an event.
+
+What is refused is not counted: who waits as long as told is served. Only bytes are
+counted of every message, as long as there are any left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from ipaddress import IPv6Address, ip_address
+from itertools import count
+from typing import Final
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from nostrtx.interfaces.policies import (
+    IConnectionPolicy,
+    IEventCheck,
+    IEventPolicy,
+    IRequestPolicy,
+    Source,
+    Verb,
+)
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+from nostrtx.relay.measurements import part_name
+from nostrtx.relay.networks import address_group
+from nostrtx.relay.policies.limit import Limit
+from nostrtx.settings.checks import UNIX_PROXY, parse_network
+from nostrtx.settings.rates import RateSettings, parse_rate
+
+#: The family of counters: refusals, by the name of the setting.
+REFUSALS: Final = "rate_refusals"
+
+#: The settings that are rates.
+RATES: Final = tuple(
+    name
+    for name in attrs.fields_dict(RateSettings)
+    if name.startswith(("address_", "connection_", "pubkey_"))
+)
+
+#: Two rates that are asked together.
+_Pair = tuple[Limit | None, Limit | None]
+
+_NONE: Final[_Pair] = (None, None)
+
+
+@attrs.define(slots=True, eq=False)
+class Meter:
+    """
+    What is known of one connection.
+
+    Attributes:
+        number: What the connection is counted under.
+        edition: Of the settings, by which the next was found.
+        group: What its address is counted under; empty if it is exempt.
+        over: The rate that leaves no bytes for the message at hand, and for how long.
+    """
+
+    number: int
+    edition: int = 0
+    group: str = ""
+    over: tuple[Limit, float] | None = None
+
+
+class Exempt:
+    """
+    Addresses to which no rate applies.
+
+    Args:
+        named: As in the settings.
+    """
+
+    def __init__(self, named: Sequence[str]) -> None:
+        self._networks = [parse_network(text) for text in named if text != UNIX_PROXY]
+        self._unix = UNIX_PROXY in named
+
+    def __contains__(self, address: str) -> bool:
+        if not address:
+            return self._unix
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in network for network in self._networks)
+
+
+@implementer(IEventCheck, IEventPolicy, IRequestPolicy, IConnectionPolicy)
+class Rates:
+    """
+    All rates of a relay.
+
+    Args:
+        settings: ``[rates]``.
+        clock: Wall-clock time.
+
+    Attributes:
+        limits: Those that are set, by name.
+        counts_bytes: Whether :meth:`message_received` has anything to do.
+    """
+
+    def __init__(self, settings: RateSettings, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._began = clock.seconds()
+        self._numbers = count(1)
+        self._past: Counter[str] = Counter()
+        self._edition = 0
+        self.limits: dict[str, Limit] = {}
+        self.apply(settings)
+
+    def apply(self, settings: RateSettings) -> None:
+        """
+        Go by these settings from now on, also for clients that are connected.
+
+        A rate that has not changed counts on; any other begins anew.
+        """
+        before, self.limits = self.limits, {}
+        for name in RATES:
+            rate = parse_rate(getattr(settings, name))
+            if rate is None:
+                continue
+            limit = before.get(name)
+            if limit is None or limit.buckets.rate != rate:
+                limit = Limit(name, rate)
+            self.limits[name] = limit
+        for name, limit in before.items():
+            if self.limits.get(name) is not limit:
+                self._past[name] += limit.refusals
+        self._exempt = Exempt(settings.exempt)
+        self._shadow = settings.shadow
+        self._edition += 1
+        limit_of = self.limits.get
+        self._bytes = limit_of("address_bytes"), limit_of("connection_bytes")
+        self._events = limit_of("address_events"), limit_of("connection_events")
+        self._requests = limit_of("address_requests"), limit_of("connection_requests")
+        self._author = limit_of("pubkey_events"), limit_of("pubkey_bytes")
+        self._connections = limit_of("address_connections")
+        self.counts_bytes = any(self._bytes)
+
+    def message_received(self, source: Source, size: int) -> None:
+        """Count the bytes of a message; if none are left, it will be refused."""
+        meter = self._meter(source)
+        if meter.group:
+            meter.over = self._used_up(
+                self._bytes, meter.group, size, meter.number, size
+            )
+
+    def check_event(self, event: Event, source: Source) -> None:
+        """Refuse an event if its address or its connection has sent too many."""
+        self._check(self._events, source)
+
+    def check_request(
+        self, verb: Verb, filters: Sequence[Filter], source: Source
+    ) -> None:
+        """Refuse a request if its address or its connection has made too many."""
+        self._check(self._requests, source)
+
+    def admit(self, event: Event, source: Source) -> None:
+        """Refuse an event if its author has published too much."""
+        if self._author != _NONE and self._meter(source).group:
+            author = event.pubkey
+            used_up = self._used_up(self._author, author, 1, author, len(event.raw))
+            if used_up is not None:
+                self._refuse(*used_up)
+
+    def check_connection(self, address: str) -> None:
+        """Refuse a connection if its address has opened too many."""
+        if self._connections is None or address in self._exempt:
+            return
+        used_up = self._used_up((self._connections, None), _group(address), 1, 0, 1)
+        if used_up is not None:
+            self._refuse(*used_up)
+
+    def spent_elsewhere(self, name: str, key: Hashable, amount: int) -> None:
+        """Take note of what a client has spent in another process."""
+        limit = self.limits.get(name)
+        if limit is not None:
+            now = self._clock.seconds() - self._began
+            limit.buckets.take_elsewhere(key, now, amount)
+
+    def facts(self) -> dict[str, int]:
+        """Refusals so far, as a family of counters."""
+        refusals = Counter(self._past)
+        for name, limit in self.limits.items():
+            refusals[name] += limit.refusals
+        return {part_name(REFUSALS, name): many for name, many in refusals.items()}
+
+    def _meter(self, source: Source) -> Meter:
+        meter: Meter | None = source.meter
+        if meter is None:
+            meter = source.meter = Meter(next(self._numbers))
+        if meter.edition != self._edition:
+            meter.edition = self._edition
+            is_exempt = source.address in self._exempt
+            meter.group = "" if is_exempt else _group(source.address)
+            meter.over = None
+        return meter
+
+    def _check(self, limits: _Pair, source: Source) -> None:
+        if limits == _NONE and not self.counts_bytes:
+            return
+        meter = self._meter(source)
+        if not meter.group:
+            return
+        used_up = meter.over
+        if used_up is None:
+            used_up = self._used_up(limits, meter.group, 1, meter.number, 1)
+        if used_up is not None:
+            self._refuse(*used_up)
+
+    def _used_up(
+        self,
+        limits: _Pair,
+        one_key: Hashable,
+        one_amount: int,
+        other_key: Hashable,
+        other_amount: int,
+    ) -> tuple[Limit, float] | None:
+        """Take out of both buckets; if one is empty, out of none, and that is it."""
+        one, other = limits
+        now = self._clock.seconds() - self._began
+        if one is not None and (wait := one.buckets.wait(one_key, now)):
+            return one, wait
+        if other is not None:
+            if wait := other.buckets.wait(other_key, now):
+                return other, wait
+            other.buckets.take(other_key, now, other_amount)
+        if one is not None:
+            one.buckets.take(one_key, now, one_amount)
+        return None
+
+    def _refuse(self, limit: Limit, wait: float) -> None:
+        now = self._clock.seconds() - self._began
+        refusal = limit.reached(wait, now, self._shadow)
+        if not self._shadow:
+            raise refusal
+
+
+def _group(address: str) -> str:
+    """What an address is counted under that is not exempt."""
+    return address_group(address) or address or UNIX_PROXY
