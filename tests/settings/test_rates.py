@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from textwrap import dedent
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.settings.file import ConfigError, parse_settings
-from nostrtx.settings.rates import Rate, parse_rate
+from nostrtx.settings.rates import Rate, RateSettings, parse_rate
 
 
 class ParseRateTests(SynchronousTestCase):
@@ -40,6 +44,22 @@ class ParseRateTests(SynchronousTestCase):
         self.assertEqual(
             str(error), 'must be at least 1 in its time; "" is for no limit'
         )
+
+
+class GuideTests(SynchronousTestCase):
+    """What docs/policies.md tells operators about rates."""
+
+    def test_examples(self) -> None:
+        """Every example can be pasted into the table of a settings file."""
+        guide = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+        section = guide.partition("\n## Rates\n")[2].partition("\n## ")[0]
+        examples = re.findall(r"(?:^    .+\n)+", section, re.MULTILINE)
+        self.assertEqual(len(examples), 3)
+        for example in examples:
+            text = dedent(example)
+            if not text.startswith("["):
+                text = f"[rates]\n{text}"
+            self.assertNotEqual(parse_settings(text).rates, RateSettings(), text)
 
 
 class SettingsTests(SynchronousTestCase):

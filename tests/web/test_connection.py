@@ -508,6 +508,21 @@ class RefusalTests(SynchronousTestCase):
             _, transport = Edge(settings).connect(request)
             self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "))
 
+    def test_too_early(self) -> None:
+        """Who comes too fast is told when to try again; who may not come is not."""
+        for refusal, status, retry in (
+            ((429, "rate-limited: wait", 7), b"429 Too Many Requests", b"7"),
+            ((403, "restricted: no", 0), b"403 Forbidden", None),
+        ):
+            edge = Edge()
+            edge.relay.turned_away[PEER.host] = refusal
+            _, transport = edge.connect(HANDSHAKE)
+            head, _, body = transport.value().partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 " + status), head)
+            headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+            self.assertEqual(headers.get(b"Retry-After"), retry)
+            self.assertEqual(body, f"{refusal[1]}\n".encode())
+
     def test_wrong_handshakes(self) -> None:
         """A handshake that is wrong is refused, not answered with 101."""
         for wrong in (

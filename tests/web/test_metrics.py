@@ -11,11 +11,17 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as open_metrics,
 )
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.interfaces.policies import Source
+from nostrtx.nostr.errors import RateLimited
 from nostrtx.relay.measurements import HISTOGRAMS
+from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.statistics import Statistics
+from nostrtx.settings.rates import RateSettings
 from nostrtx.web.metrics import StoreState, exposition
+from tests.storage.events import signed_event
 
 _ROOT = Path(__file__).parents[2]
 
@@ -71,6 +77,21 @@ class MetricsTests(SynchronousTestCase):
             self.values("nostrtx_events_accepted", "kind"), {"1": 2, "ephemeral": 1}
         )
         self.assertEqual(self.values("nostrtx_events_refused", "reason"), {"pow": 1})
+
+    def test_rates(self) -> None:
+        """Refusals by rates are counted by setting, also those that never happened."""
+        settings = RateSettings(address_events="1/d", pubkey_bytes="9/d")
+        rates = Rates(settings, Clock())
+        self.statistics.measurements.report(rates.facts)
+        for _ in range(3):
+            try:
+                rates.check_event(signed_event(), Source("192.0.2.1"))
+            except RateLimited:
+                pass
+        self.assertEqual(
+            self.values("nostrtx_rate_refusals", "rate"),
+            {"address_events": 2, "pubkey_bytes": 0},
+        )
 
     def test_messages(self) -> None:
         """Messages are counted by verb, wherever that was done."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from nostrtx.settings.rates import Rate
 
 _K = TypeVar("_K", bound=Hashable)
 
 #: Of so many buckets of one rate none is forgotten that is not full; of more, the
-#: fuller ones may be, and there are never twice as many.
+#: fuller ones may be, and there are never three times as many.
 MOST_BUCKETS: Final = 100_000
 
 #: With fewer, none are looked for that are full.
@@ -30,11 +30,17 @@ _INEXACT: Final = 1e-6
 #: What a bucket may owe at most, in times of what it holds.
 MOST_DEBT: Final = 8
 
+#: So many are kept or forgotten at a time, when it is looked which are full.
+_SWEPT: Final = 4
+
 #: One in so many buckets is looked at to find out which are fuller than most.
 _SAMPLED: Final = 101
 
 #: What has been taken out is told to others once it is such a part of a bucket.
 TOLD_PARTS: Final = 64
+
+#: From so many buckets at most something is to be told at a time.
+MOST_DUE: Final = 10_000
 
 
 class Buckets(Generic[_K]):
@@ -58,7 +64,9 @@ class Buckets(Generic[_K]):
         "_due",
         "_each",
         "_full_at",
+        "_kept_after",
         "_most",
+        "_old",
         "_slack",
         "_sweep_at",
         "_told_from",
@@ -75,46 +83,44 @@ class Buckets(Generic[_K]):
         # A bucket that is full so much later than now holds one unit exactly.
         self._slack = rate.seconds - self._each + _INEXACT
         self._full_at: dict[_K, float] = {}
+        self._old: dict[_K, float] = {}
+        self._kept_after = 0.0
         self._sweep_at = min(_FEW_BUCKETS, 2 * most)
         self._told_from = rate.amount / TOLD_PARTS
         self._untold: dict[_K, int] = {}
         self._due: dict[_K, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._full_at)
+    @property
+    def remembered(self) -> int:
+        """How many buckets are remembered."""
+        return len(self._full_at) + len(self._old)
 
-    def __contains__(self, key: _K) -> bool:
-        return key in self._full_at
+    def take(self, key: _K, now: float, amount: int = 1) -> float:
+        """
+        Take ``amount`` out if there is one unit at least.
 
-    def wait(self, key: _K, now: float) -> float:
-        """In how many seconds there will be something to take out; 0 if there is."""
+        Returns:
+            0 if that was done, else in how many seconds there will be something.
+        """
         full_at = self._full_at.get(key)
         if full_at is None:
-            return 0.0
-        wait = full_at - now - self._slack
-        if wait <= 0:
-            return 0.0
-        if wait > self.rate.seconds * MOST_DEBT:
-            # The clock was set back, or it was by far too much that was taken.
-            self._full_at[key] = now + self._slack + self._each
-            return self._each
-        return wait
-
-    def take(self, key: _K, now: float, amount: int = 1) -> None:
-        """Take ``amount`` out, whether it is there or not."""
-        self._take(key, now, amount)
+            full_at = self._missing(key, now)
+        if full_at <= now:
+            full_at = now
+        elif full_at - now > self._slack:
+            return self._wait(key, full_at - now - self._slack, now)
+        self._full_at[key] = full_at + amount * self._each
         if self.is_told:
-            untold = self._untold.get(key, 0) + amount
-            self._untold[key] = untold
-            if untold >= self._told_from:
-                self._due[key] = None
+            self._note(key, amount)
+        return 0.0
 
     def take_elsewhere(self, key: _K, now: float, amount: int) -> None:
         """Take out what was taken in another process, as far as it can be owed."""
-        self._take(key, now, amount)
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            full_at = self._missing(key, now)
         most = now + self.rate.seconds * MOST_DEBT
-        if self._full_at[key] > most:
-            self._full_at[key] = most
+        self._full_at[key] = min(max(full_at, now) + amount * self._each, most)
 
     def to_tell(self, most: int) -> dict[_K, int]:
         """What has been taken here and was not told; at most from so many buckets."""
@@ -131,35 +137,95 @@ class Buckets(Generic[_K]):
         self._untold.clear()
         self._due.clear()
 
-    def _take(self, key: _K, now: float, amount: int) -> None:
-        full_at = self._full_at.get(key)
-        if full_at is None:
-            if len(self._full_at) >= self._sweep_at:
-                self._sweep(now)
-            full_at = now
-        elif full_at < now:
-            full_at = now
-        self._full_at[key] = full_at + amount * self._each
+    def _wait(self, key: _K, wait: float, now: float) -> float:
+        if wait <= self.rate.seconds * MOST_DEBT:
+            return wait
+        # The clock was set back, or it was by far too much that was taken.
+        self._full_at[key] = now + self._slack + self._each
+        return self._each
 
-    def _sweep(self, now: float) -> None:
-        """
-        Forget what is full, and if that leaves too many, the fuller half.
+    def _note(self, key: _K, amount: int) -> None:
+        untold = self._untold[key] = self._untold.get(key, 0) + amount
+        if untold >= self._told_from and len(self._due) < MOST_DUE:
+            self._due[key] = None
 
-        This happens again once there are twice as many, so it costs next to nothing
-        for each of them.
-        """
-        left = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
-        if len(left) > self._most:
-            some = sorted(list(left.values())[::_SAMPLED])
-            fuller = some[len(some) // 2]
-            left = {key: full_at for key, full_at in left.items() if full_at > fuller}
-        if len(left) > self._most:
-            # Hardly one in the sample was like the others.
-            left = {}
-        self._full_at = left
-        self._sweep_at = min(max(_FEW_BUCKETS, 2 * len(left)), 2 * self._most)
-        self._untold = {
-            key: amount
-            for key, amount in self._untold.items()
-            if key in left or key in self._due
-        }
+    def _missing(self, key: _K, now: float) -> float:
+        """When a bucket will be full that is about to be remembered."""
+        if self._old:
+            full_at = self._old.pop(key, None)
+            self._sweep()
+            if full_at is not None:
+                self._full_at[key] = full_at
+                return full_at
+            return now
+        if len(self._full_at) >= self._sweep_at:
+            self._begin_sweep(now)
+        return now
+
+    def _begin_sweep(self, now: float) -> None:
+        """Put all in question, and say which to keep: what will be full later than."""
+        self._old, self._full_at = self._full_at, {}
+        some = islice(self._old.values(), 0, None, _SAMPLED)
+        left = sorted(full_at for full_at in some if full_at > now)
+        are_too_many = len(left) * _SAMPLED > self._most
+        self._kept_after = left[len(left) // 2] if are_too_many else now
+
+    def _sweep(self) -> None:
+        """Keep or forget some more of those in question: that is never much at once."""
+        old = self._old
+        for _ in range(min(_SWEPT, len(old))):
+            key, full_at = old.popitem()
+            if full_at > self._kept_after:
+                self._full_at[key] = full_at
+            elif key not in self._due:
+                self._untold.pop(key, None)
+        if not old:
+            left = len(self._full_at)
+            self._sweep_at = min(max(_FEW_BUCKETS, 2 * left), 2 * self._most)
+
+
+_B = TypeVar("_B", bound=Buckets[Any])
+
+
+def take_both(
+    one: _B | None,
+    one_key: Hashable,
+    one_amount: int,
+    other: _B | None,
+    other_key: Hashable,
+    other_amount: int,
+    now: float,
+) -> tuple[_B, float] | None:
+    """
+    Take out of two buckets, or out of none if one of them is empty.
+
+    This is :meth:`Buckets.take` twice, in one piece: it is done for every message.
+
+    Returns:
+        None if that was done, else whose bucket is empty, and for how many seconds.
+    """
+    one_full_at = other_full_at = now
+    if one is not None:
+        found = one._full_at.get(one_key)
+        if found is None:
+            found = one._missing(one_key, now)
+        if found > now:
+            one_full_at = found
+            if found - now > one._slack:
+                return one, one._wait(one_key, found - now - one._slack, now)
+    if other is not None:
+        found = other._full_at.get(other_key)
+        if found is None:
+            found = other._missing(other_key, now)
+        if found > now:
+            other_full_at = found
+            if found - now > other._slack:
+                return other, other._wait(other_key, found - now - other._slack, now)
+        other._full_at[other_key] = other_full_at + other_amount * other._each
+        if other.is_told:
+            other._note(other_key, other_amount)
+    if one is not None:
+        one._full_at[one_key] = one_full_at + one_amount * one._each
+        if one.is_told:
+            one._note(one_key, one_amount)
+    return None

@@ -26,9 +26,9 @@ _WHOSE: Final = {
 _SHARED: Final = ("address_", "pubkey_")
 
 
-class Limit:
+class Limit(Buckets[Any]):
     """
-    One rate of the settings.
+    The buckets of one rate of the settings.
 
     Args:
         name: Of the setting, such as ``address_events``.
@@ -36,22 +36,21 @@ class Limit:
 
     Attributes:
         name: The same.
-        buckets: What is left of it, by whose it is.
         refusals: How often it was reached.
     """
 
-    __slots__ = ("_logged_at", "_text", "buckets", "name", "refusals")
+    __slots__ = ("_logged_at", "_text", "name", "refusals")
+
+    _log = Logger()
 
     def __init__(self, name: str, rate: Rate) -> None:
+        super().__init__(rate)
         self.name = name
-        self.buckets: Buckets[Any] = Buckets(rate)
         self.refusals = 0
         self._logged_at = -_LOG_SECONDS
         whose, _, what = name.partition("_")
         things = what if rate.amount > 1 else what.removesuffix("s")
         self._text = f"at most {rate.amount} {things} per {rate.period} {_WHOSE[whose]}"
-
-    _log = Logger()
 
     @property
     def is_shared(self) -> bool:

@@ -34,6 +34,7 @@ from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.measurements import part_name
 from nostrtx.relay.networks import address_group
+from nostrtx.relay.policies.buckets import take_both
 from nostrtx.relay.policies.limit import Limit
 from nostrtx.settings.checks import UNIX_PROXY, parse_network
 from nostrtx.settings.rates import RateSettings, parse_rate
@@ -51,7 +52,8 @@ RATES: Final = tuple(
 #: Two rates that are asked together.
 _Pair = tuple[Limit | None, Limit | None]
 
-_NONE: Final[_Pair] = (None, None)
+#: One that is used up, and in how many seconds there will be something again.
+_UsedUp = tuple[Limit, float]
 
 
 @attrs.define(slots=True, eq=False)
@@ -69,7 +71,7 @@ class Meter:
     number: int
     edition: int = 0
     group: str = ""
-    over: tuple[Limit, float] | None = None
+    over: _UsedUp | None = None
 
 
 class Exempt:
@@ -111,7 +113,7 @@ class Rates:
     """
 
     def __init__(self, settings: RateSettings, clock: IReactorTime) -> None:
-        self._clock = clock
+        self._seconds = clock.seconds
         self._began = clock.seconds()
         self._numbers = count(1)
         self._past: Counter[str] = Counter()
@@ -131,7 +133,7 @@ class Rates:
             if rate is None:
                 continue
             limit = before.get(name)
-            if limit is None or limit.buckets.rate != rate:
+            if limit is None or limit.rate != rate:
                 limit = Limit(name, rate)
             self.limits[name] = limit
         for name, limit in before.items():
@@ -147,30 +149,41 @@ class Rates:
         self._author = limit_of("pubkey_events"), limit_of("pubkey_bytes")
         self._connections = limit_of("address_connections")
         self.counts_bytes = any(self._bytes)
+        # Most relays have few rates, or none.
+        self._counts_events = self.counts_bytes or any(self._events)
+        self._counts_requests = self.counts_bytes or any(self._requests)
+        self._counts_authors = any(self._author)
 
     def message_received(self, source: Source, size: int) -> None:
         """Count the bytes of a message; if none are left, it will be refused."""
-        meter = self._meter(source)
-        if meter.group:
-            meter.over = self._used_up(
-                self._bytes, meter.group, size, meter.number, size
-            )
+        meter = source.meter
+        if meter is None or meter.edition != self._edition:
+            meter = self._read(source)
+        if group := meter.group:
+            meter.over = self._take(self._bytes, group, size, meter.number, size)
 
     def check_event(self, event: Event, source: Source) -> None:
         """Refuse an event if its address or its connection has sent too many."""
-        self._check(self._events, source)
+        if self._counts_events:
+            self._check(self._events, source)
 
     def check_request(
         self, verb: Verb, filters: Sequence[Filter], source: Source
     ) -> None:
         """Refuse a request if its address or its connection has made too many."""
-        self._check(self._requests, source)
+        if self._counts_requests:
+            self._check(self._requests, source)
 
     def admit(self, event: Event, source: Source) -> None:
         """Refuse an event if its author has published too much."""
-        if self._author != _NONE and self._meter(source).group:
+        if not self._counts_authors:
+            return
+        meter = source.meter
+        if meter is None or meter.edition != self._edition:
+            meter = self._read(source)
+        if meter.group:
             author = event.pubkey
-            used_up = self._used_up(self._author, author, 1, author, len(event.raw))
+            used_up = self._take(self._author, author, 1, author, len(event.raw))
             if used_up is not None:
                 self._refuse(*used_up)
 
@@ -178,7 +191,7 @@ class Rates:
         """Refuse a connection if its address has opened too many."""
         if self._connections is None or address in self._exempt:
             return
-        used_up = self._used_up((self._connections, None), _group(address), 1, 0, 1)
+        used_up = self._take((self._connections, None), _group(address), 1, 0, 1)
         if used_up is not None:
             self._refuse(*used_up)
 
@@ -186,8 +199,8 @@ class Rates:
         """Take note of what a client has spent in another process."""
         limit = self.limits.get(name)
         if limit is not None:
-            now = self._clock.seconds() - self._began
-            limit.buckets.take_elsewhere(key, now, amount)
+            now = self._seconds() - self._began
+            limit.take_elsewhere(key, now, amount)
 
     def facts(self) -> dict[str, int]:
         """Refusals so far, as a family of counters."""
@@ -196,52 +209,41 @@ class Rates:
             refusals[name] += limit.refusals
         return {part_name(REFUSALS, name): many for name, many in refusals.items()}
 
-    def _meter(self, source: Source) -> Meter:
+    def _read(self, source: Source) -> Meter:
+        """The meter of a connection, by the settings as they are now."""
         meter: Meter | None = source.meter
         if meter is None:
             meter = source.meter = Meter(next(self._numbers))
-        if meter.edition != self._edition:
-            meter.edition = self._edition
-            is_exempt = source.address in self._exempt
-            meter.group = "" if is_exempt else _group(source.address)
-            meter.over = None
+        meter.edition = self._edition
+        is_exempt = source.address in self._exempt
+        meter.group = "" if is_exempt else _group(source.address)
+        meter.over = None
         return meter
 
     def _check(self, limits: _Pair, source: Source) -> None:
-        if limits == _NONE and not self.counts_bytes:
-            return
-        meter = self._meter(source)
-        if not meter.group:
-            return
-        used_up = meter.over
-        if used_up is None:
-            used_up = self._used_up(limits, meter.group, 1, meter.number, 1)
-        if used_up is not None:
-            self._refuse(*used_up)
+        meter = source.meter
+        if meter is None or meter.edition != self._edition:
+            meter = self._read(source)
+        if group := meter.group:
+            used_up = meter.over or self._take(limits, group, 1, meter.number, 1)
+            if used_up is not None:
+                self._refuse(*used_up)
 
-    def _used_up(
+    def _take(
         self,
         limits: _Pair,
         one_key: Hashable,
         one_amount: int,
         other_key: Hashable,
         other_amount: int,
-    ) -> tuple[Limit, float] | None:
+    ) -> _UsedUp | None:
         """Take out of both buckets; if one is empty, out of none, and that is it."""
         one, other = limits
-        now = self._clock.seconds() - self._began
-        if one is not None and (wait := one.buckets.wait(one_key, now)):
-            return one, wait
-        if other is not None:
-            if wait := other.buckets.wait(other_key, now):
-                return other, wait
-            other.buckets.take(other_key, now, other_amount)
-        if one is not None:
-            one.buckets.take(one_key, now, one_amount)
-        return None
+        now = self._seconds() - self._began
+        return take_both(one, one_key, one_amount, other, other_key, other_amount, now)
 
     def _refuse(self, limit: Limit, wait: float) -> None:
-        now = self._clock.seconds() - self._began
+        now = self._seconds() - self._began
         refusal = limit.reached(wait, now, self._shadow)
         if not self._shadow:
             raise refusal

@@ -50,16 +50,16 @@ class Spending:
         shared = [limit for limit in self._rates.limits.values() if limit.is_shared]
         if self._others.are_none:
             for limit in shared:
-                limit.buckets.tell_nobody()
+                limit.tell_nobody()
             return
         told = {}
         for limit in shared:
-            limit.buckets.is_told = True
-            if amounts := limit.buckets.to_tell(MOST_TOLD):
+            limit.is_told = True
+            if amounts := limit.to_tell(MOST_TOLD):
                 told[limit.name] = amounts
         if told and self._others.publish(SPENDING, _packed(told)):
             for name, amounts in told.items():
-                self._rates.limits[name].buckets.told(amounts)
+                self._rates.limits[name].told(amounts)
 
     def _heard(self, sender: str, message: bytes) -> None:
         try:
