@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -50,8 +49,13 @@ class Policies:
 
     def check_event(self, event: Event, source: Source) -> None:
         """Ask all checks; the result is that of :meth:`IEventCheck.check_event`."""
-        for check in self.checks:
-            self._ask(check.check_event, event, source)
+        try:
+            for check in self.checks:
+                check.check_event(event, source)
+        except Rejected:
+            raise
+        except Exception:
+            raise self._failed() from None
 
     def admit(
         self, event: Event, source: Source
@@ -62,28 +66,49 @@ class Policies:
         Raises:
             Rejected: It is refused.
         """
-        policies = self.events
-        for at, policy in enumerate(policies):
-            verdict = self._ask(policy.admit, event, source)
-            if isinstance(verdict, Deferred):
-                waiting = self._wait(verdict, event, source, policies[at + 1 :])
-                return Deferred.fromCoroutine(waiting)
-            if verdict is not None:
-                taken: Taken = verdict
-                return taken
-        return None
+        return self._admit(event, source, self.events)
 
     def check_request(
         self, verb: Verb, filters: Sequence[Filter], source: Source
     ) -> None:
         """Ask all that look at requests, as :meth:`IRequestPolicy.check_request`."""
-        for policy in self.requests:
-            self._ask(policy.check_request, verb, filters, source)
+        try:
+            for policy in self.requests:
+                policy.check_request(verb, filters, source)
+        except Rejected:
+            raise
+        except Exception:
+            raise self._failed() from None
 
     def check_connection(self, address: str) -> None:
         """Ask about a connection, as :meth:`IConnectionPolicy.check_connection`."""
-        for policy in self.connections:
-            self._ask(policy.check_connection, address)
+        try:
+            for policy in self.connections:
+                policy.check_connection(address)
+        except Rejected:
+            raise
+        except Exception:
+            raise self._failed() from None
+
+    def _admit(
+        self, event: Event, source: Source, policies: Sequence[IEventPolicy]
+    ) -> Deferred[Taken | None] | Taken | None:
+        verdict: Deferred[Taken | None] | Taken | None = None
+        asked = 0
+        try:
+            for policy in policies:
+                asked += 1
+                verdict = policy.admit(event, source)
+                if verdict is not None:
+                    break
+        except Rejected:
+            raise
+        except Exception:
+            raise self._failed() from None
+        if isinstance(verdict, Deferred):
+            waiting = self._wait(verdict, event, source, policies[asked:])
+            return Deferred.fromCoroutine(waiting)
+        return verdict
 
     async def _wait(
         self,
@@ -98,28 +123,10 @@ class Policies:
             raise
         except Exception:
             raise self._failed() from None
-        for policy in others:
-            if verdict is not None:
-                break
-            verdict = await self._ask_and_wait(policy, event, source)
+        if verdict is None and others:
+            rest = self._admit(event, source, others)
+            verdict = await rest if isinstance(rest, Deferred) else rest
         return verdict
-
-    async def _ask_and_wait(
-        self, policy: IEventPolicy, event: Event, source: Source
-    ) -> Taken | None:
-        asked = self._ask(policy.admit, event, source)
-        if isinstance(asked, Deferred):
-            return await self._wait(asked, event, source, ())
-        taken: Taken | None = asked
-        return taken
-
-    def _ask(self, ask: Callable[..., Any], *about: object) -> Any:
-        try:
-            return ask(*about)
-        except Rejected:
-            raise
-        except Exception:
-            raise self._failed() from None
 
     def _failed(self) -> Rejected:
         """What a policy that failed is taken to say."""
