@@ -28,6 +28,7 @@ events in the directory ./data.
 
 On all interfaces:       twistd -n nostr-relay --listen tcp:7447
 With IPv6 as well:       --listen 'tcp6:7447:interface=\:\:'
+With TLS:                --listen 'ssl:443:privateKey=key.pem:certKey=cert.pem'
 A socket for a proxy:    --listen unix:/run/nostrtx.sock
 Events in memory only:   --store memory:
 Metrics for Prometheus:  --admin tcp:7448:interface=127.0.0.1

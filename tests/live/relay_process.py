@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 FREE_PORT = "tcp:0:interface=127.0.0.1"
 PROXIED = f"haproxy:{FREE_PORT}"
 
-_LISTENING = re.compile(r"Listening on (ws://\S+)")
+_LISTENING = re.compile(r"Listening on (wss?://\S+)")
 _START_SECONDS = 30
 _STOP_SECONDS = 30
 
@@ -114,14 +114,17 @@ class RelayProcess:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port where it listens."""
-        host, _, port = self.url.removeprefix("ws://").rstrip("/").rpartition(":")
+        host, _, port = self.url.partition("//")[2].rstrip("/").rpartition(":")
         return host, int(port)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Hosts and ports where it listens, in the order of its endpoints."""
         return [
-            (url[5:].partition(":")[0], int(url.rstrip("/").rpartition(":")[2]))
+            (
+                url.partition("//")[2].partition(":")[0],
+                int(url.rstrip("/").rpartition(":")[2]),
+            )
             for url in _LISTENING.findall(self.output)
         ]
 
