@@ -75,6 +75,10 @@ class AdminService(Service):
         super().startService()
         self._ports.watch_certificates(self._seconds)
 
+    def renew_certificates(self) -> None:
+        """Show those who connect from now on what the files of certificates hold."""
+        self._ports.renew_certificates()
+
     def stopService(self) -> Deferred[None]:
         """Close the ports."""
         super().stopService()

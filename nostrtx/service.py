@@ -256,6 +256,10 @@ class ListenerService(Service):
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
 
+    def renew_certificates(self) -> None:
+        """Show those who connect from now on what the files of certificates hold."""
+        self._ports.renew_certificates()
+
     async def _serve(self) -> None:
         for moment in self._moments:
             await moment.wait()
