@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 FREE_PORT = "tcp:0:interface=127.0.0.1"
 PROXIED = f"haproxy:{FREE_PORT}"
 
-_LISTENING = re.compile(r"Listening on (wss?://\S+)")
+_LISTENING = re.compile(r"Listening on (wss?://[^\s\"]+)")
 _START_SECONDS = 30
 _STOP_SECONDS = 30
 
