@@ -10,7 +10,7 @@ from twisted.application.service import Application
 from twisted.internet import reactor
 
 from nostrtx.settings.file import (ConfigError, load_settings)
-from nostrtx.tap import relay_service
+from nostrtx.tap import relay_service, with_log
 
 try:
     settings = load_settings(os.environ.get("NOSTRTX_CONFIG"))
@@ -19,4 +19,5 @@ except ConfigError as error:
     raise SystemExit(f"nostr-relay: {error}") from None
 
 application = Application("nostr-relay")
+relay = with_log(relay, settings, {}, reactor)
 relay.setServiceParent(application)

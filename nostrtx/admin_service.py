@@ -8,11 +8,10 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from nostrtx.interfaces.store import IEventStore
-from nostrtx.listening import OpenPorts, url_of
+from nostrtx.listening import OpenPorts
 from nostrtx.settings.tree import Settings
 from nostrtx.web.admin import AdminResource
 from nostrtx.web.site import QuietSite
@@ -20,9 +19,10 @@ from nostrtx.web.site import QuietSite
 _log = Logger()
 
 
-def say_where(port: IListeningPort) -> None:
-    """Say in the log where the operator's pages are."""
-    url = url_of(port).replace("ws://", "http://", 1)
+def say_where(url: str) -> None:
+    """Say in the log where the operator's pages are; ``url`` is a WebSocket's."""
+    if url.startswith("ws"):
+        url = url.replace("ws", "http", 1)
     _log.info("Metrics and health are at {url}", url=url)
 
 
@@ -50,6 +50,7 @@ class AdminService(Service):
         opener: Any = None,
     ) -> None:
         self._endpoints = settings.admin.endpoints
+        self._seconds = settings.timing.certificate_seconds
         self._pages = AdminResource(store, facts, faults, reactor)
         self._site = QuietSite(
             self._pages, timeout=settings.timing.handshake_seconds, reactor=reactor
@@ -57,7 +58,7 @@ class AdminService(Service):
         if opener is None:
             self._ports = OpenPorts(reactor, reactor, say_where)
         else:
-            self._ports = OpenPorts(opener, reactor, lambda port: None)
+            self._ports = OpenPorts(opener, reactor, lambda url: None)
 
     def privilegedStartService(self) -> None:
         """
@@ -68,6 +69,15 @@ class AdminService(Service):
         """
         super().privilegedStartService()
         self._ports.open(self._endpoints, lambda endpoint: (endpoint, self._site))
+
+    def startService(self) -> None:
+        """Serve, on the ports that are open."""
+        super().startService()
+        self._ports.watch_certificates(self._seconds)
+
+    def renew_certificates(self) -> None:
+        """Show those who connect from now on what the files of certificates hold."""
+        self._ports.renew_certificates()
 
     def stopService(self) -> Deferred[None]:
         """Close the ports."""

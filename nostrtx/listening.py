@@ -10,10 +10,13 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nostrtx.cannot_serve import CannotServe
+from nostrtx.web.certificates import Certificates, why_not
+from nostrtx.web.secure import SecurePorts
 from nostrtx.web.transport import write_through
 
 
@@ -24,18 +27,21 @@ class OpenPorts:
     Args:
         opener: Provides what endpoints ask of a reactor: ``listenTCP`` and so on.
         reactor: Is stopped if a port turns out to be unusable later.
-        opened: Called with each port that is open.
+        opened: Called with the URL of each port that is open.
     """
 
     _log = Logger()
 
     def __init__(
-        self, opener: Any, reactor: Any, opened: Callable[[IListeningPort], None]
+        self, opener: Any, reactor: Any, opened: Callable[[str], None]
     ) -> None:
         self._opener = opener
         self._reactor = reactor
         self._opened = opened
-        self._ports: list[IListeningPort] = []
+        self._ports: dict[IListeningPort, str] = {}
+        self._certificates: list[Certificates] = []
+        self._renewing = LoopingCall(self.renew_certificates)
+        self._renewing.clock = reactor
         self._trouble: str | None = None
         self._has_url: bool | None = None
 
@@ -56,16 +62,17 @@ class OpenPorts:
         """
         for description in descriptions:
             bare, site = site_for(description)
+            opener = SecurePorts(self._opener, bare, self._reactor)
             try:
-                endpoint = serverFromString(self._opener, bare)
+                endpoint = serverFromString(opener, bare)
             except Exception as error:
                 # Whatever a parser makes of it: ValueError, IndexError, OSError.
                 raise CannotServe(
-                    f"nostr-relay: {description!r} is no endpoint: {error}"
+                    f"nostr-relay: {description!r} is no endpoint: {why_not(error)}"
                 ) from None
             listening = endpoint.listen(site)
             listening.addCallbacks(
-                self._listening, self._not_listening, errbackArgs=(description,)
+                self._listening, self._not_listening, (opener,), None, (description,)
             )
             if self._trouble is not None:
                 raise CannotServe(self._trouble)
@@ -81,6 +88,21 @@ class OpenPorts:
         for port in self._ports:
             self._say_where(port)
 
+    def watch_certificates(self, seconds: float) -> None:
+        """
+        Look after renewed certificates from now on.
+
+        Args:
+            seconds: How often.
+        """
+        if self._certificates and not self._renewing.running:
+            _ = self._renewing.start(seconds, now=False)
+
+    def renew_certificates(self) -> None:
+        """Show new connections what the files of certificates hold now."""
+        for each in self._certificates:
+            each.reload()
+
     def pause(self) -> None:
         """Take no connections for now; whoever connects waits."""
         for port in self._ports:
@@ -95,21 +117,26 @@ class OpenPorts:
 
     async def close(self) -> None:
         """Let nobody connect any more."""
+        if self._renewing.running:
+            self._renewing.stop()
         for port in self._ports:
             closing = port.stopListening()
             if closing is not None:
                 await closing
         self._ports.clear()
 
-    def _listening(self, port: IListeningPort) -> None:
-        self._ports.append(port)
+    def _listening(self, port: IListeningPort, opener: SecurePorts) -> None:
+        is_secure = opener.certificates is not None
+        if opener.certificates is not None:
+            self._certificates.append(opener.certificates)
+        self._ports[port] = url_of(port, is_secure)
         write_through(port)
         if self._has_url is not None:
             self._say_where(port)
-        self._opened(port)
+        self._opened(self._ports[port])
 
     def _say_where(self, port: IListeningPort) -> None:
-        self._log.info("Listening on {url}", url=url_of(port))
+        self._log.info("Listening on {url}", url=self._ports[port])
         host = getattr(port.getHost(), "host", "")
         if host in ("", "0.0.0.0", "::") and not self._has_url:
             self._log.warn(
@@ -118,21 +145,21 @@ class OpenPorts:
 
     def _not_listening(self, failure: Failure, description: str) -> None:
         self._trouble = (
-            f"nostr-relay: cannot listen on {description!r}: "
-            f"{failure.getErrorMessage()}"
+            f"nostr-relay: cannot listen on {description!r}: {why_not(failure.value)}"
         )
         if self._reactor.running:
             self._log.critical("{trouble}", trouble=self._trouble)
             self._reactor.stop()
 
 
-def url_of(port: IListeningPort) -> str:
+def url_of(port: IListeningPort, is_secure: bool = False) -> str:
     """Where clients of this machine find a port; a Unix socket has no URL."""
     address = port.getHost()
+    scheme = "wss" if is_secure else "ws"
     if isinstance(address, IPv4Address):
         host = "127.0.0.1" if address.host == "0.0.0.0" else address.host
-        return f"ws://{host}:{address.port}/"
+        return f"{scheme}://{host}:{address.port}/"
     if isinstance(address, IPv6Address):
         host = "::1" if address.host == "::" else address.host
-        return f"ws://[{host}]:{address.port}/"
+        return f"{scheme}://[{host}]:{address.port}/"
     return str(address)

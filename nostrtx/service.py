@@ -31,7 +31,7 @@ from nostrtx.interfaces.register import RegisterError
 from nostrtx.interfaces.store import IEventStore, StoreUnusable
 from nostrtx.joining import BroadcasterService, fail
 from nostrtx.key_service import KeyService
-from nostrtx.listening import OpenPorts, url_of
+from nostrtx.listening import OpenPorts
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.moment import Moment
@@ -168,7 +168,7 @@ class RelayURLs:
 
     def listening_on(self, url: str) -> None:
         """Take note of a port that is open; a Unix socket has no URL."""
-        if self._is_set or not url.startswith("ws://"):
+        if self._is_set or not url.startswith(("ws://", "wss://")):
             return
         self._urls.append(url)
         for loopback in ("127.0.0.1", "[::1]"):
@@ -229,7 +229,7 @@ class ListenerService(Service):
         self._ports = OpenPorts(
             reactor if opener is None else opener,
             reactor,
-            lambda port: urls.listening_on(url_of(port)),
+            urls.listening_on,
         )
 
     def privilegedStartService(self) -> None:
@@ -249,12 +249,17 @@ class ListenerService(Service):
         """Serve clients, on the ports that are open, as soon as that may be."""
         super().startService()
         self._ports.pause()
+        self._ports.watch_certificates(self._settings.timing.certificate_seconds)
         self._waiting.start(self._serve(), "Waiting until clients can be served")
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
+
+    def renew_certificates(self) -> None:
+        """Show those who connect from now on what the files of certificates hold."""
+        self._ports.renew_certificates()
 
     async def _serve(self) -> None:
         for moment in self._moments:

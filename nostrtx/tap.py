@@ -8,7 +8,7 @@ Nothing is opened here: twistd forks after the service was made.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -20,6 +20,7 @@ from nostrtx.service import make_service
 from nostrtx.settings.edge import AdminSettings
 from nostrtx.settings.file import ConfigError, load_settings
 from nostrtx.settings.tree import Settings
+from nostrtx.twistd_log import LoggingService, file_of, json_observer
 from nostrtx.workers.supervisor import Supervisor
 
 _EXAMPLES = r"""
@@ -28,6 +29,7 @@ events in the directory ./data.
 
 On all interfaces:       twistd -n nostr-relay --listen tcp:7447
 With IPv6 as well:       --listen 'tcp6:7447:interface=\:\:'
+With TLS:                --listen 'ssl:443:privateKey=key.pem:certKey=cert.pem'
 A socket for a proxy:    --listen unix:/run/nostrtx.sock
 Events in memory only:   --store memory:
 Metrics for Prometheus:  --admin tcp:7448:interface=127.0.0.1
@@ -130,6 +132,30 @@ def relay_service(settings: Settings, reactor: Any) -> IService:
     return Supervisor(settings, reactor, workers, cores)
 
 
+def with_log(
+    relay: IService, settings: Settings, options: Mapping[str, Any], reactor: Any
+) -> IService:
+    """
+    A relay that logs as its settings say.
+
+    Args:
+        relay: What logs.
+        settings: ``log``.
+        options: Of twistd, which say where to.
+        reactor: Runs what a signal asks for.
+
+    Raises:
+        SystemExit: There is no such file, and cannot be one; the text says why.
+    """
+    # What twistd was told takes precedence: it knows nothing of JSON, though.
+    if settings.log.format == "text" or options.get("syslog"):
+        return relay
+    try:
+        return LoggingService(relay, json_observer(file_of(options, reactor)))
+    except OSError as error:
+        raise SystemExit(f"nostr-relay: {error.filename}: {error.strerror}") from None
+
+
 def makeService(options: Options) -> IService:
     """
     The relay that a command line describes, not yet started.
@@ -140,6 +166,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        return relay_service(options.settings, reactor)
+        settings = options.settings
+        relay = relay_service(settings, reactor)
+        return with_log(relay, settings, options.parent or {}, reactor)
     except ConfigError as error:
         raise SystemExit(f"nostr-relay: {error}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 from twisted.logger import capturedLogs, formatEvent
 
@@ -10,6 +12,7 @@ from nostrtx.service import make_service
 from nostrtx.settings.edge import AdminSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
+from tests.certificates import write_certificates
 from tests.test_service import ListeningTestCase
 
 
@@ -41,6 +44,24 @@ class AdminServiceTests(ListeningTestCase):
         self.assertEqual(self.ports(), [7448])
         (line,) = [str(formatEvent(log)) for log in logs]
         self.assertIn("http://127.0.0.1:7448/", line)
+
+    def test_tls(self) -> None:
+        """With TLS the URL says so, and a renewed certificate is looked for."""
+        directory = Path(self.mktemp())
+        write_certificates(directory)
+        files = f"privateKey={directory}/server.key:certKey={directory}/server.pem"
+        service = self.service(f"ssl:7448:interface=127.0.0.1:{files}")
+        with capturedLogs() as logs:
+            service.privilegedStartService()
+            service.startService()
+            write_certificates(directory)
+            service.renew_certificates()
+            self.reactor.advance(60)
+        self.successResultOf(service.stopService())
+        at, renewed = [str(formatEvent(log)) for log in logs]
+        self.assertIn("https://127.0.0.1:7448/", at)
+        self.assertIn("ssl:7448 has been renewed", renewed)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_unusable(self) -> None:
         """An endpoint that cannot be used ends the process, with one line why."""

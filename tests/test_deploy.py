@@ -140,6 +140,18 @@ class ProxyTests(SynchronousTestCase):
         self.assertEqual(machines, containers)
         self.assertGreater(len(machines), 20)
 
+    def test_readiness(self) -> None:
+        """HAProxy asks nodes whether they are ready, where their settings say it."""
+        guide = (ROOT / "docs" / "cluster.md").read_text()
+        (block,) = re.findall(r"(?s)```toml\n(.*?)```", guide)
+        template = (COMPOSE / "relay.toml.in").read_text()
+        told = template.replace("@HOST@", "relay.example.com")
+        for path, text in zip(_HAPROXY, (block, told), strict=True):
+            (endpoint, *_) = parse_settings(text).admin.endpoints
+            (port,) = re.findall(r"default-server check port (\d+) ", path.read_text())
+            self.assertEqual(endpoint.split(":")[:2], ["tcp", port])
+            self.assertIn(" uri /readyz?unready=404 ", path.read_text())
+
     def test_idle_connections(self) -> None:
         """A silent client is pinged twice before a proxy takes it for gone."""
         least = 2 * _timing().ping_seconds
@@ -213,7 +225,7 @@ class ComposeTests(SynchronousTestCase):
         names = [node["hostname"] for node in self.nodes.values()]
         self.assertEqual(names, ["node1", "node2", "node3"])
         self.assertEqual(list(self.nodes), names)
-        (proxied, _) = self.settings().listen.endpoints
+        (proxied,) = self.settings().listen.endpoints
         port = proxied.removeprefix(f"{PROXIED_PREFIX}tcp:")
         servers = re.findall(
             r"(?m)^    server (\S+) (\S+)$", (COMPOSE / "haproxy.cfg").read_text()
@@ -338,9 +350,8 @@ class DockerfileTests(SynchronousTestCase):
         compile(script, "HEALTHCHECK", "exec")
         template = (COMPOSE / "relay.toml.in").read_text()
         settings = parse_settings(template.replace("@HOST@", "relay.example.com"))
-        _, plain = settings.listen.endpoints
-        self.assertEqual(plain, "tcp:7448:interface=127.0.0.1")
-        self.assertIn("http://127.0.0.1:7448/", script)
+        self.assertEqual(settings.admin.endpoints, ("tcp:7448",))
+        self.assertIn("http://127.0.0.1:7448/readyz", script)
 
 
 def _timing() -> Any:

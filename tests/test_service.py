@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -43,6 +44,7 @@ from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.websocket import RelayWebSocketFactory
+from tests.certificates import write_certificates
 from tests.relay.processes import ProcessReactor
 from tests.web.fakes import nobody_else
 
@@ -249,7 +251,7 @@ class RelayURLsTests(SynchronousTestCase):
     def test_listening(self) -> None:
         """If not, it is where the relay listens, by address and by name."""
         urls = RelayURLs(RelaySettings(other_urls=("ws://r.onion",)))
-        for url in ("ws://127.0.0.1:1/", "ws://[::1]:2/", "ws://10.0.0.1:3/"):
+        for url in ("ws://127.0.0.1:1/", "wss://[::1]:2/", "ws://10.0.0.1:3/"):
             urls.listening_on(url)
         self.assertEqual(
             urls.all(),
@@ -257,8 +259,8 @@ class RelayURLsTests(SynchronousTestCase):
                 "ws://r.onion",
                 "ws://127.0.0.1:1/",
                 "ws://localhost:1/",
-                "ws://[::1]:2/",
-                "ws://localhost:2/",
+                "wss://[::1]:2/",
+                "wss://localhost:2/",
                 "ws://10.0.0.1:3/",
             ],
         )
@@ -377,6 +379,25 @@ class ListenerServiceTests(ListeningTestCase):
         self.assertEqual(
             [(port, interface) for port, _, _, interface in self.reactor.tcpServers],
             [(80, ""), (7447, "127.0.0.1")],
+        )
+
+    def test_tls(self) -> None:
+        """With TLS its URL says so, and a renewed certificate is looked for."""
+        directory = Path(self.mktemp())
+        write_certificates(directory)
+        files = f"privateKey={directory}/server.key:certKey={directory}/server.pem"
+        service = self.service(f"ssl:443:{files}:interface=127.0.0.1")
+        service.privilegedStartService()
+        service.startService()
+        self.addCleanup(service.stopService)
+        write_certificates(directory)
+        with capturedLogs() as logs:
+            self.reactor.advance(60)
+            service.renew_certificates()
+        said = [formatEvent(log) for log in logs]
+        self.assertEqual(
+            [line.partition(";")[0] for line in said if "certificate" in line],
+            ["The certificate of ssl:443 has been renewed"],
         )
 
     def test_port(self) -> None:

@@ -65,6 +65,7 @@ class LogSettings:
     ``[log]``: what is written to twistd's log besides changes of state and faults.
 
     Attributes:
+        format: ``text``, or ``json`` for a JSON object on each line.
         connections: Whether every connection that ends gets a line: how long it
             lasted, what went in and out, why it ended.
         addresses: How that line names the client's address: ``none``, ``plain``, or
@@ -73,6 +74,7 @@ class LogSettings:
             most one a second: the shape of its filters, and no values. 0 for none.
     """
 
+    format: str = attrs.field(default="text", validator=one_of("text", "json"))
     connections: bool = False
     addresses: str = attrs.field(
         default="none", validator=one_of("none", "hashed", "plain")

@@ -73,6 +73,8 @@ class TimingSettings:
         expiry_sweep_seconds: How often expired events are removed from the store.
         shutdown_seconds: How long stopping may wait for events under way to be
             saved, and then for clients to take what is queued for them.
+        certificate_seconds: How often the files of certificates are read, for those
+            endpoints that speak TLS.
     """
 
     handshake_seconds: float = attrs.field(default=10.0, validator=positive)
@@ -81,6 +83,7 @@ class TimingSettings:
     query_budget_seconds: float = attrs.field(default=2.0, validator=positive)
     expiry_sweep_seconds: float = attrs.field(default=5.0, validator=positive)
     shutdown_seconds: float = attrs.field(default=5.0, validator=at_least(0))
+    certificate_seconds: float = attrs.field(default=60.0, validator=positive)
 
 
 @attrs.frozen

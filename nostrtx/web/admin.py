@@ -94,7 +94,9 @@ class AdminResource(Resource):
         except StoreError as error:
             faults["store"] = str(error)
         body = json.dumps({"ready": not faults, "faults": faults})
-        code = 503 if faults else 200
+        # HAProxy takes 404 for "send nobody new, and let those stay who are here".
+        unready = 404 if (request.args or {}).get(b"unready") == [b"404"] else 503
+        code = unready if faults else 200
         self._answer(request, code, body + b"\n", "application/json")
 
     async def _show_metrics(self, request: Request) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
@@ -34,15 +34,22 @@ class ProxiedRequest(FirstRequest):
         site: Where to ask whom it is handed to.
         peer: The proxy, whose connection it is unless it says otherwise.
         complain: Called if there is no header.
+        within: Makes what speaks with the client of that address; None if that is
+            the first request itself.
     """
 
-    __slots__ = ("_complain", "_header_read")
+    __slots__ = ("_complain", "_header_read", "_within")
 
     def __init__(
-        self, site: RelaySite, peer: IAddress, complain: Callable[[str], None]
+        self,
+        site: RelaySite,
+        peer: IAddress,
+        complain: Callable[[str], None],
+        within: Callable[[IAddress], IProtocol] | None = None,
     ) -> None:
         super().__init__(site, peer)
         self._complain = complain
+        self._within = within
         self._header_read = False
 
     def dataReceived(self, data: bytes) -> None:
@@ -64,8 +71,14 @@ class ProxiedRequest(FirstRequest):
         self._head = b""
         if header.client is not None:
             self._client = header.client
-        if len(data) > header.length:
-            super().dataReceived(data[header.length :])
+        rest = data[header.length :]
+        if self._within is not None:
+            self._site.settled(self)
+            self._hand_over(self._within(self._client))
+            if rest:
+                self.transport.protocol.dataReceived(rest)
+        elif rest:
+            super().dataReceived(rest)
 
     def refuse(self, code: int, why: str) -> None:
         """Give up: without a word if there is no proxy that would pass it on."""
@@ -98,6 +111,16 @@ class ProxiedSite(ServerFactory):
         self._site = site
         self._clock = clock
         self._silent_until = 0.0
+        self._within: Any = None
+
+    def through(self, wrap: Callable[[RelaySite], Any]) -> None:
+        """
+        Reach the site through something that lies between: TLS.
+
+        Args:
+            wrap: Makes a factory that leads to the site.
+        """
+        self._within = wrap(self._site).buildProtocol
 
     def doStart(self) -> None:
         """One more port is open."""
@@ -109,7 +132,7 @@ class ProxiedSite(ServerFactory):
 
     def buildProtocol(self, addr: Any) -> Any:
         """What reads a proxy's header, and the request behind it."""
-        return ProxiedRequest(self._site, addr, self._complain)
+        return ProxiedRequest(self._site, addr, self._complain, self._within)
 
     def _complain(self, why: str) -> None:
         now = self._clock.seconds()

@@ -23,9 +23,10 @@ from twisted.logger import (
     LogEvent,
     Logger,
     LogLevel,
-    eventAsText,
 )
 from zope.interface import implementer
+
+from nostrtx.log_records import RECORD, Record, record_of
 
 #: How often a worker that serves says that it does not hang, in seconds.
 BEAT_SECONDS: Final = 5.0
@@ -59,23 +60,24 @@ class Logged:
     The worker has logged something.
 
     Attributes:
-        level: The name of the level.
-        namespace: Where in the code.
-        text: The message, with the traceback if there is one.
+        record: What it has logged.
     """
 
-    level: str
-    namespace: str
-    text: str
+    record: Record
 
     def log(self, worker: int) -> None:
         """Log it here, as what worker number ``worker`` says."""
+        record = self.record
         try:
-            level = LogLevel.levelWithName(self.level)
+            level = LogLevel.levelWithName(record.level)
         except InvalidLogLevelError:
             level = LogLevel.info
-        Logger(namespace=self.namespace).emit(
-            level, "worker {worker}: {text}", worker=worker, text=self.text
+        Logger(namespace=record.namespace).emit(
+            level,
+            "worker {worker}: {text}",
+            worker=worker,
+            text=record.whole_text,
+            **{RECORD: record},
         )
 
 
@@ -97,7 +99,7 @@ _REPORTS: dict[str, Callable[..., Report]] = {
     "ready": Ready,
     "alive": Alive,
     "trouble": Trouble,
-    "logged": Logged,
+    "logged": lambda members: Logged(Record(**members)),
 }
 
 
@@ -118,12 +120,9 @@ class Reporter:
 
     def __call__(self, event: LogEvent) -> None:
         """Pass on one log event; from any thread."""
-        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
-        if not text:
-            return
-        level: Any = event.get("log_level", LogLevel.info)
-        namespace = event.get("log_namespace", "-")
-        self._send(["logged", level.name, namespace, text])
+        record = record_of(event)
+        if record is not None:
+            self._send(["logged", attrs.asdict(record)])
 
     def ready(self) -> None:
         """Report that clients are served."""
@@ -137,7 +136,7 @@ class Reporter:
         """Report why this worker cannot serve."""
         self._send(["trouble", text])
 
-    def _send(self, report: list[str]) -> None:
+    def _send(self, report: list[Any]) -> None:
         self._unsent.append(json.dumps(report).encode() + b"\n")
         with self._lock:
             if self._is_sending:

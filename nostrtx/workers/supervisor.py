@@ -129,7 +129,7 @@ class Supervisor(Service):
         self._wait = wait
         self._places = [Place(number) for number in range(1, workers + 1)]
         self._sockets = PortsOfWorkers(workers, reactor, make_socket)
-        self._ports = OpenPorts(self._sockets, reactor, lambda port: None)
+        self._ports = OpenPorts(self._sockets, reactor, lambda url: None)
         self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
         self._node = settings.cluster.node or gethostname()
         self._hub = Hub(reactor, FAREWELL)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.broadcast.servers import FixedServer, Found, endpoint_of
 from nostrtx.redis_url import RedisAddress, parse_redis_url
 from nostrtx.settings.file import ConfigError
-from tests.live.certificates import write_certificates
+from tests.certificates import write_certificates
 
 
 class EndpointOfTests(SynchronousTestCase):

@@ -15,7 +15,9 @@ from autobahn.twisted.websocket import (
 )
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS
+from zope.interface import implementer
 
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
@@ -64,7 +66,7 @@ class LiveClient(WebSocketClientProtocol):
     One connection; what arrives waits until it is asked for.
 
     Attributes:
-        before: Sent before anything else.
+        before: Sent before anything else, even before TLS.
         messages: What has arrived and was not yet received, as parsed JSON.
         opened: That the handshake is done.
         closed: That the connection has ended.
@@ -204,6 +206,32 @@ class LiveClient(WebSocketClientProtocol):
         return await self.closed.wait(_SECONDS)
 
 
+@implementer(IStreamClientEndpoint)
+class _Announced:
+    """An endpoint of connections that begin with something."""
+
+    def __init__(self, endpoint: Any, before: bytes) -> None:
+        self._endpoint = endpoint
+        self._before = before
+
+    def connect(self, protocolFactory: Any) -> Any:
+        build = protocolFactory.buildProtocol
+
+        def announced(address: object) -> Any:
+            protocol = build(address)
+            make = protocol.makeConnection
+
+            def begin(transport: Any) -> None:
+                transport.write(self._before)
+                make(transport)
+
+            protocol.makeConnection = begin
+            return protocol
+
+        protocolFactory.buildProtocol = announced
+        return self._endpoint.connect(protocolFactory)
+
+
 async def connect(
     relay: Reachable,
     certificate: Path | None = None,
@@ -223,7 +251,8 @@ async def connect(
         ConnectionEnded: It was refused.
     """
     factory = WebSocketClientFactory(relay.url, headers=dict(headers or {}))
-    protocol: Any = type("LiveClient", (LiveClient,), {"before": before})
+    first = b"" if factory.isSecure else before
+    protocol: Any = type("LiveClient", (LiveClient,), {"before": first})
     factory.protocol = protocol
     factory.noisy = False
     host, port = relay.address
@@ -232,7 +261,7 @@ async def connect(
         assert certificate is not None
         trusted = Certificate.loadPEM(certificate.read_bytes())
         options = optionsForClientTLS(factory.host, trusted)
-        endpoint = wrapClientTLS(options, endpoint)
+        endpoint = wrapClientTLS(options, _Announced(endpoint, before))
     client: Any = await endpoint.connect(factory)
     client = getattr(client, "wrappedProtocol", client)
     assert isinstance(client, LiveClient)

@@ -96,6 +96,7 @@ class ClusterTestCase(LiveTestCase):
         (directory / "settings.toml").write_text(settings or self.settings(name))
         arguments = ["nostr-relay", "--config", "settings.toml"]
         arguments += ["--listen", FREE_PORT, "--listen", PROXIED]
+        arguments += ["--admin", FREE_PORT]
         node = self.ends(await RelayProcess.spawn(directory, arguments))
         self.nodes.append(node)
         await until(lambda: len(node.addresses) == 2, 20, "one port only is open")
@@ -110,7 +111,8 @@ class ClusterTestCase(LiveTestCase):
 
     async def start_haproxy(self) -> HAProxy:
         """Put HAProxy in front of all nodes."""
-        proxy = await HAProxy.start([node.addresses[1] for node in self.nodes])
+        nodes = [(*node.addresses[1], node.node[2]) for node in self.nodes]
+        proxy = await HAProxy.start(nodes)
         self.addCleanup(proxy.stop)
         return proxy
 

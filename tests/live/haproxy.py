@@ -51,7 +51,7 @@ class HAProxy(ProxyProcess):
     @classmethod
     async def start(
         cls,
-        nodes: Sequence[tuple[str, int]],
+        nodes: Sequence[tuple[str, int, int]],
         secure: bool = False,
         proxied: bool = False,
         changes: Mapping[str, str] | None = None,
@@ -61,8 +61,9 @@ class HAProxy(ProxyProcess):
         known by then.
 
         Args:
-            nodes: Host and port of each, which listens with ``haproxy:tcp:...``.
-                They are called ``node1`` and so on.
+            nodes: Host and port of each, which listens with ``haproxy:tcp:...``, and
+                the port where it says whether it is ready. They are called ``node1``
+                and so on.
             secure: Whether clients come with TLS.
             proxied: Whether those who come without it say whose connections they
                 bring, in a header of their own.
@@ -95,7 +96,9 @@ class HAProxy(ProxyProcess):
         return self.directory / "haproxy.cfg"
 
     def write(
-        self, nodes: Sequence[tuple[str, int]], changes: Mapping[str, str] | None = None
+        self,
+        nodes: Sequence[tuple[str, int, int]],
+        changes: Mapping[str, str] | None = None,
     ) -> None:
         """Write the configuration; it counts from :meth:`reload` on."""
         text = deployed(
@@ -111,8 +114,8 @@ class HAProxy(ProxyProcess):
                 text, {"    http-request redirect scheme https code 301": "#"}
             )
         servers = "".join(
-            f"    server node{number} {host}:{port}\n"
-            for number, (host, port) in enumerate(nodes, 1)
+            f"    server node{number} {host}:{port} port {pages}\n"
+            for number, (host, port, pages) in enumerate(nodes, 1)
         )
         text = _SERVERS.sub("", text) + servers
         self._file.write_text(replaced(text, changes or {}))

@@ -19,8 +19,11 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
 FREE_PORT = "tcp:0:interface=127.0.0.1"
 PROXIED = f"haproxy:{FREE_PORT}"
+#: Settings of a relay with pages for the operator.
+WITH_PAGES = f'[admin]\nendpoints = ["{FREE_PORT}"]\n'
 
-_LISTENING = re.compile(r"Listening on (ws://\S+)")
+_LISTENING = re.compile(r"Listening on (wss?://[^\s\"]+)")
+_PAGES = re.compile(r"Metrics and health are at http://[^\s/]*:(\d+)/")
 _START_SECONDS = 30
 _STOP_SECONDS = 30
 
@@ -114,14 +117,24 @@ class RelayProcess:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port where it listens."""
-        host, _, port = self.url.removeprefix("ws://").rstrip("/").rpartition(":")
+        host, _, port = self.url.partition("//")[2].rstrip("/").rpartition(":")
         return host, int(port)
+
+    @property
+    def node(self) -> tuple[str, int, int]:
+        """Host, port, and the port of the operator's pages, as HAProxy knows it."""
+        pages = _PAGES.search(self.output)
+        assert pages is not None, "it has no such pages"
+        return *self.address, int(pages[1])
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Hosts and ports where it listens, in the order of its endpoints."""
         return [
-            (url[5:].partition(":")[0], int(url.rstrip("/").rpartition(":")[2]))
+            (
+                url.partition("//")[2].partition(":")[0],
+                int(url.rstrip("/").rpartition(":")[2]),
+            )
             for url in _LISTENING.findall(self.output)
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
@@ -10,8 +11,10 @@ from twisted.internet.endpoints import (
     clientFromString,
     connectProtocol,
     serverFromString,
+    wrapClientTLS,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -20,9 +23,11 @@ from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.turns import turns_of
 from nostrtx.web.frames import frame_header
+from nostrtx.web.secure import SecurePorts
 from nostrtx.web.site import relay_site
 from nostrtx.web.transport import FastServer, write_through
 from nostrtx.web.websocket import RelayWebSocketFactory
+from tests.certificates import write_certificates
 from tests.web.fakes import HANDSHAKE, FakeRelay, client_frame, nobody_else
 
 MESSAGE = b"0123456789" * 10_000
@@ -122,15 +127,21 @@ class BackPressureCase(TestCase):
         site = relay_site(self.websockets, settings, dict, self.reactor)
         self.path = self.mktemp()
         description = self.description.format(path=self.path)
-        self.port = await serverFromString(reactor, description).listen(site)
+        self.port = await serverFromString(self.opener(), description).listen(site)
         self.assertEqual(write_through(self.port), self.fast)
-        self.client = await connectProtocol(
-            clientFromString(reactor, self.client_description()), Client()
-        )
+        self.client = await connectProtocol(self.client_endpoint(), Client())
         self.client.write(client_frame(b"[]"))
         while not self.relay.sessions or not self.relay.sessions[0].texts:
             await deferLater(self.reactor, 0.001)
         self.connection: Any = self.relay.sessions[0].client
+
+    def opener(self) -> Any:
+        """What listens."""
+        return self.reactor
+
+    def client_endpoint(self) -> Any:
+        """How the client connects."""
+        return clientFromString(self.reactor, self.client_description())
 
     def client_description(self) -> str:
         """Where the client connects to."""
@@ -142,8 +153,8 @@ class BackPressureCase(TestCase):
         closing = self.port.stopListening()
         if isinstance(closing, Deferred):
             await closing
-        self.client.leave()
         if not self.client.lost.called:
+            self.client.leave()
             await self.client.lost
         await self.websockets.shut_down(1)
 
@@ -192,7 +203,9 @@ class TCPTests(BackPressureCase):
         self.assertTrue(self.client.ends.endswith(b"\x88\x09\x0f\xa0so long"))
         self.client.write(client_frame(b"\x0f\xa0", 8))
         await self.client.lost
-        self.assertEqual(self.websockets.connection_count, 0)
+        # Over TLS the client is sure of the end a moment earlier.
+        while self.websockets.connection_count:
+            await deferLater(self.reactor, 0.001)
 
 
 class UNIXTests(TCPTests):
@@ -216,6 +229,35 @@ class UNIXTests(TCPTests):
             self.connection.send(MESSAGE)
         await self.client.when_received(200 * len(FRAME))
         self.assertEqual(self.client.received, 200 * len(FRAME))
+
+
+class TLSTests(UNIXTests):
+    """Over TLS, which lies between."""
+
+    description = (
+        "ssl:0:interface=127.0.0.1:privateKey={path}/server.key"
+        ":certKey={path}/server.pem"
+    )
+    fast = True
+
+    def opener(self) -> Any:
+        """What listens."""
+        write_certificates(Path(self.path))
+        description = self.description.format(path=self.path)
+        return SecurePorts(self.reactor, description, self.reactor)
+
+    def client_endpoint(self) -> Any:
+        """Where the client connects to, and what it trusts."""
+        trusted = Certificate.loadPEM((Path(self.path) / "ca.pem").read_bytes())
+        plain = clientFromString(
+            self.reactor, BackPressureCase.client_description(self)
+        )
+        return wrapClientTLS(optionsForClientTLS("127.0.0.1", trusted), plain)
+
+    async def test_transport(self) -> None:
+        """The address is known through TLS, and there is no Nagle's delay."""
+        self.assertEqual(self.connection.address, "127.0.0.1")
+        self.assertTrue(self.connection.transport.getTcpNoDelay())
 
 
 class SlowReaderTests(BackPressureCase):

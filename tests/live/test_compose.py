@@ -15,7 +15,7 @@ from tests.live.haproxy import HAPROXY_MISSING, HAProxy
 from tests.live.live_case import LiveTestCase
 from tests.live.postgres_server import shared_server
 from tests.live.redis_server import REDIS_MISSING, RedisServer
-from tests.live.relay_process import PROXIED, RelayProcess
+from tests.live.relay_process import FREE_PORT, PROXIED, RelayProcess
 
 _NAMES = ("node1", "node2", "node3")
 
@@ -48,7 +48,7 @@ class ComposeTests(LiveTestCase):
         users = (self.compose / "secrets" / "redis.acl").read_text()
         self.redis = await RedisServer.start(self.directory / "redis", users)
         self.nodes = [await self.start_node(name) for name in _NAMES]
-        self.proxy = await HAProxy.start([node.address for node in self.nodes])
+        self.proxy = await HAProxy.start([node.node for node in self.nodes])
         self.addCleanup(self.proxy.stop)
 
     async def start_node(self, name: str) -> RelayProcess:
@@ -62,6 +62,7 @@ class ComposeTests(LiveTestCase):
             ("@redis:6379", f"@127.0.0.1:{self.redis.port}"),
             ("/run/secrets/", f"{secrets}/"),
             ("[cluster]\n", f'[cluster]\nnode = "{name}"\n'),
+            ('"tcp:7448"', f'"{FREE_PORT}"'),
         ):
             self.assertIn(old, text)
             text = text.replace(old, new)

@@ -20,6 +20,9 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessValue
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
+from twisted.web.http import Request as Asked
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
 from tests.deployment import Dockerfile
 from tests.live.authors import Author
@@ -29,7 +32,7 @@ from tests.live.live_case import LiveTestCase
 from tests.live.nginx import NGINX_MISSING, STREAM_MISSING, Nginx
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
-from tests.live.relay_process import FREE_PORT, PROXIED, RelayProcess
+from tests.live.relay_process import FREE_PORT, PROXIED, WITH_PAGES, RelayProcess
 
 _ALICE = b"PROXY TCP4 203.0.113.7 203.0.113.1 40000 443\r\n"
 _BOB = b"PROXY TCP6 2001:db8::8 2001:db8::1 40000 443\r\n"
@@ -49,6 +52,28 @@ _FEW = "[limits]\nmax_connections_per_address = 2\n"
 _LOGGED = "[log]\nconnections = true\n"
 
 
+class _Pages(Resource):
+    """
+    The operator's pages of a node whose store may be away.
+
+    Attributes:
+        code: The status that is answered.
+        asked: For what.
+    """
+
+    isLeaf = True  # noqa: N815
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code = 200
+        self.asked: set[bytes] = set()
+
+    def render_GET(self, request: Asked) -> bytes:
+        self.asked.add(request.uri)
+        request.setResponseCode(self.code)
+        return b""
+
+
 class ProxyTestCase(LiveTestCase):
     """A test with relays that share a store, and a proxy in front of them."""
 
@@ -56,6 +81,7 @@ class ProxyTestCase(LiveTestCase):
         self, count: int, settings: str = "", listen: str = PROXIED
     ) -> list[RelayProcess]:
         """Some relays."""
+        settings += WITH_PAGES
         return [await self.start_relay(settings, listen) for _ in range(count)]
 
     async def start_haproxy(
@@ -68,7 +94,7 @@ class ProxyTestCase(LiveTestCase):
         """HAProxy in front of ``relays``; ends with the test."""
         if HAPROXY_MISSING:
             raise SkipTest(HAPROXY_MISSING)
-        nodes = [relay.address for relay in relays]
+        nodes = [relay.node for relay in relays]
         proxy = await HAProxy.start(nodes, secure, proxied, changes)
         self.addCleanup(proxy.stop)
         return proxy
@@ -251,6 +277,35 @@ class HAProxyTests(ProxyTestCase):
             client = await self.connect(proxy)
             self.assertEqual(await client.query({"limit": 1}), [])
 
+    async def test_node_not_ready(self) -> None:
+        """A node that is not ready keeps its clients and gets no new ones."""
+        relays = await self.start_relays(2)
+        pages = _Pages()
+        port = reactor.listenTCP(0, Site(pages), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        (host, of_clients, _), other = (relay.node for relay in relays)
+        nodes = [(host, of_clients, port.getHost().port), other]
+        # Without the slow start, so that it is sent clients at once when it is back.
+        often = {"inter 2s": "inter 50ms", " slowstart 20s": ""}
+        proxy = await HAProxy.start(nodes, changes=often)
+        self.addCleanup(proxy.stop)
+        clients = [await self.connect(proxy) for _ in range(2)]
+        self.assertEqual(_connections(proxy), {"node1": 1, "node2": 1})
+        pages.code = 404
+        while "NOLB" not in proxy.tell("show stat"):
+            await deferLater(reactor, 0.02)
+        for _ in range(3):
+            await self.connect(proxy)
+        self.assertEqual(_connections(proxy), {"node1": 1, "node2": 4})
+        for client in clients:
+            self.assertEqual(await client.query({"limit": 1}), [])
+        pages.code = 200
+        while "NOLB" in proxy.tell("show stat"):
+            await deferLater(reactor, 0.02)
+        await self.connect(proxy)
+        self.assertEqual(_connections(proxy), {"node1": 2, "node2": 4})
+        self.assertEqual(pages.asked, {b"/readyz?unready=404"})
+
     async def test_node_stops(self) -> None:
         """Clients of a node that is stopped hear so, and find another one."""
         relays = await self.start_relays(2)
@@ -285,7 +340,7 @@ class HAProxyTests(ProxyTestCase):
         relays = await self.start_relays(2)
         proxy = await self.start_haproxy(relays[:1])
         client = await self.connect(proxy)
-        proxy.write([relay.address for relay in relays])
+        proxy.write([relay.node for relay in relays])
         await proxy.reload()
         for _ in range(2):
             await self.connect(proxy)
@@ -452,9 +507,9 @@ class HealthCheckTests(ProxyTestCase):
 
     async def test_health_check(self) -> None:
         """The image's command succeeds while the node serves, and fails after."""
-        relay = await self.start_relay()
+        relay = await self.start_relay(WITH_PAGES)
         _, *arguments = Dockerfile.read().command("HEALTHCHECK")
-        arguments[-1] = arguments[-1].replace(":7448", f":{relay.address[1]}")
+        arguments[-1] = arguments[-1].replace(":7448", f":{relay.node[2]}")
         code: int = await getProcessValue(sys.executable, arguments, reactor=reactor)
         self.assertEqual(code, 0)
         await relay.stop()

@@ -22,7 +22,7 @@ from nostrtx.broadcast.opening import open_broadcaster
 from nostrtx.broadcast.redis import RedisBroadcaster
 from nostrtx.interfaces.processes import BroadcasterUnusable
 from nostrtx.settings.storing import ClusterSettings
-from tests.live.certificates import write_certificates
+from tests.certificates import write_certificates
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
 from tests.live.redis_server import REDIS_MISSING, RedisServer

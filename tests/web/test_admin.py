@@ -63,6 +63,16 @@ class AdminTests(SynchronousTestCase):
         """A process is ready if nothing is wrong."""
         self.assertEqual(self.readiness(), (200, {"ready": True, "faults": {}}))
 
+    def test_not_ready_for_haproxy(self) -> None:
+        """Who asks so is answered 404, and all else as ever."""
+        self.assertEqual(self.get("/readyz?unready=404").code, 200)
+        self.faults["bans"] = "not read"
+        answer = self.get("/readyz?unready=404")
+        self.assertEqual(answer.code, 404)
+        self.assertEqual(json.loads(answer.body)["faults"], {"bans": "not read"})
+        for query in ("", "?unready=", "?unready=200", "?unready=404&unready=200"):
+            self.assertEqual(self.get(f"/readyz{query}").code, 503)
+
     def test_not_ready(self) -> None:
         """Of one that is not ready, all that is wrong is told."""
         self.faults["bans"] = "not read"

@@ -17,6 +17,7 @@ from twisted.logger import (
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from nostrtx.log_records import Record
 from nostrtx.workers.reports import (
     Alive,
     Logged,
@@ -95,8 +96,12 @@ class ReportsTests(SynchronousTestCase):
 
     def test_logged(self) -> None:
         """A message keeps its level and where it is from."""
-        report = self.log(log_format="{n} events", n=3, log_level=LogLevel.warn)
-        self.assertEqual(report, Logged("warn", "here", "3 events"))
+        report = self.log(
+            log_format="{n} events", n=3, log_level=LogLevel.warn, log_time=1.5
+        )
+        self.assertEqual(
+            report, Logged(Record(1.5, "warn", "here", "3 events", {"n": 3}))
+        )
 
     def test_nothing_to_say(self) -> None:
         """Events without a text are none, as with any log file."""
@@ -105,9 +110,9 @@ class ReportsTests(SynchronousTestCase):
 
     def test_any_text(self) -> None:
         """What cannot be encoded does not get lost, nor does what has no level."""
-        self.assertEqual(self.log(log_format="a\udcffb").text, "a\udcffb")
+        self.assertEqual(self.log(log_format="a\udcffb").record.text, "a\udcffb")
         self.reporter({"log_format": "plain"})
-        self.assertEqual(self.heard(), [Logged("info", "-", "plain")])
+        self.assertEqual(self.heard(), [Logged(Record(0.0, "info", "-", "plain"))])
 
     def test_traceback(self) -> None:
         """A traceback is whole, and one message in the supervisor's log."""
@@ -131,7 +136,7 @@ class ReportsTests(SynchronousTestCase):
     def test_unknown_level(self) -> None:
         """A level that is none is logged all the same."""
         with capturedLogs() as logs:
-            Logged("loud", "there", "{braces}").log(1)
+            Logged(Record(0.0, "loud", "there", "{braces}")).log(1)
         self.assertEqual(formatEvent(logs[0]), "worker 1: {braces}")
 
     def test_logged_meanwhile(self) -> None:
@@ -146,7 +151,12 @@ class ReportsTests(SynchronousTestCase):
         reporter.trouble("first")
         reporter.ready()
         self.assertEqual(
-            self.heard(), [Trouble("first"), Logged("info", "-", "in between"), Ready()]
+            self.heard(),
+            [
+                Trouble("first"),
+                Logged(Record(0.0, "info", "-", "in between")),
+                Ready(),
+            ],
         )
 
     def test_several_threads(self) -> None:

@@ -1,0 +1,150 @@
+# -*- test-case-name: tests.web.test_certificates -*-
+"""
+Certificates that are renewed while the relay runs.
+
+What an endpoint's description names is read again and again, and compared by what it
+holds: that finds a file that was replaced as well as one that was written over, or a
+link that leads elsewhere now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate, dump_privatekey
+from OpenSSL.SSL import Connection
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import Logger
+from zope.interface import implementer
+
+
+class _Read:
+    """Stands in for a reactor, and takes note of what an endpoint would listen with."""
+
+    options: CertificateOptions
+
+    def listenSSL(
+        self, port: int, factory: Any, contextFactory: Any, *others: Any, **named: Any
+    ) -> None:
+        """Listen to nobody."""
+        self.options = contextFactory
+
+
+def read_certificates(description: str) -> CertificateOptions:
+    """
+    What an endpoint with TLS shows its clients, from its files as they are now.
+
+    Args:
+        description: Of the endpoint, beginning with ``ssl:``.
+
+    Raises:
+        Exception: They cannot be used; :func:`why_not` says why in plain words.
+    """
+    reading = _Read()
+    serverFromString(reading, description).listen(Factory())
+    return reading.options
+
+
+def why_not(error: BaseException | None) -> str:
+    """Why certificates cannot be used, in a few words."""
+    if isinstance(error, OSError) and error.filename:
+        name = error.filename
+        return f"{name.decode() if isinstance(name, bytes) else name}: {error.strerror}"
+    details = error.args[0] if error is not None and error.args else None
+    if isinstance(details, list):
+        # OpenSSL's stack of errors: library, function, reason.
+        reasons = [str(each[-1]) for each in details if each]
+        return ", ".join(filter(None, reasons)) or "OpenSSL does not say why"
+    return str(error) or type(error).__name__
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Certificates:
+    """
+    What one endpoint shows to those who connect: always the newest that can be used.
+
+    Args:
+        name: What the log calls the endpoint.
+        options: What its files held when it was opened.
+        read: Reads them again, as :func:`read_certificates` does.
+
+    Raises:
+        Exception: The key is not the certificate's, as from ``read``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        options: CertificateOptions,
+        read: Callable[[], CertificateOptions],
+    ) -> None:
+        self._name = name
+        self._read = read
+        self._context = options.getContext()
+        self._content = _content_of(options)
+        self._trouble: str | None = None
+
+    def serverConnectionForTLS(self, protocol: Any) -> Connection:
+        """OpenSSL's part of a new connection."""
+        return Connection(self._context, None)
+
+    def reload(self) -> bool:
+        """
+        Read the files; new connections get what they hold if that can be used.
+
+        Returns:
+            Whether it is other than before.
+        """
+        try:
+            options = self._read()
+            content = _content_of(options)
+            is_new = content != self._content
+            context = options.getContext() if is_new else self._context
+        except Exception as error:
+            # Whatever OpenSSL or the system makes of a file that is half written.
+            self._complain(why_not(error))
+            return False
+        self._trouble = None
+        if not is_new:
+            return False
+        self._context = context
+        self._content = content
+        self._log.info(
+            "The certificate of {endpoint} has been renewed; it is valid until"
+            " {until}.",
+            endpoint=self._name,
+            until=_valid_until(options),
+        )
+        return True
+
+    def _complain(self, why: str) -> None:
+        if why != self._trouble:
+            self._trouble = why
+            self._log.error(
+                "The certificate of {endpoint} cannot be renewed, and the one from"
+                " before remains: {why}",
+                endpoint=self._name,
+                why=why,
+            )
+
+
+def _content_of(options: CertificateOptions) -> tuple[bytes, ...]:
+    assert options.privateKey is not None
+    assert options.certificate is not None
+    certificates = [options.certificate, *options.extraCertChain]
+    return (
+        dump_privatekey(FILETYPE_ASN1, options.privateKey),
+        *(dump_certificate(FILETYPE_ASN1, each) for each in certificates),
+    )
+
+
+def _valid_until(options: CertificateOptions) -> str:
+    assert options.certificate is not None
+    until = options.certificate.to_cryptography().not_valid_after_utc
+    return f"{until:%Y-%m-%d %H:%M} UTC"
