@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.settings.file import ConfigError
+from nostrtx.settings.policies import table_faults
 from nostrtx.settings.tree import Settings
 
 
@@ -13,7 +14,7 @@ def check_consistency(settings: Settings) -> None:
     Make sure that nothing is missing which other settings need.
 
     Raises:
-        ConfigError: Something is; the text is one line that says what.
+        ConfigError: Something is; the text says what, one line for each fault.
     """
     if settings.discovery.announce:
         try:
@@ -27,3 +28,6 @@ def check_consistency(settings: Settings) -> None:
             "relay.key_file: needed for what the relay signs, since the store is a"
             " PostgreSQL: a file with the same key on every node"
         )
+    faults = table_faults(settings.rules, settings.lists, bool(settings.trust.roots))
+    if faults:
+        raise ConfigError("\n".join(faults))

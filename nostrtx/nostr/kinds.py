@@ -7,6 +7,8 @@ Pure: no I/O and no clock.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 METADATA: Final = 0
@@ -26,6 +28,8 @@ NEVER_SERVED: Final = frozenset({CLIENT_AUTHENTICATION, HTTP_AUTHENTICATION})
 
 #: Kinds signed with a key that is made for one event and thrown away (NIP-59).
 GIFT_WRAPS: Final = frozenset({GIFT_WRAP, EPHEMERAL_GIFT_WRAP})
+
+_RANGE: Final = re.compile(r" *([0-9]{1,5})(?: *- *([0-9]{1,5}))? *", re.ASCII)
 
 #: Kinds that a deletion request cannot delete (NIP-09, NIP-62).
 UNDELETABLE: Final = frozenset({DELETION_REQUEST, REQUEST_TO_VANISH})
@@ -54,3 +58,29 @@ def has_address(kind: int) -> bool:
         or kind == METADATA
         or kind == FOLLOW_LIST
     )
+
+
+def parse_kinds(stated: Sequence[int | str]) -> tuple[range, ...]:
+    """
+    The kinds that an operator wrote: numbers, and ranges such as ``"30000-39999"``.
+
+    Raises:
+        ValueError: One is neither, or no kind at all.
+    """
+    return tuple([_kind_range(one) for one in stated])
+
+
+def _kind_range(stated: int | str) -> range:
+    if isinstance(stated, int):
+        first = last = stated
+    else:
+        match = _RANGE.fullmatch(stated)
+        if match is None:
+            raise ValueError(
+                'must hold kinds such as 1 and ranges such as "30000-39999",'
+                f' not "{stated}"'
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+    if not 0 <= first <= last <= MAX_KIND:
+        raise ValueError(f"must hold kinds from 0 to {MAX_KIND}, not {stated}")
+    return range(first, last + 1)

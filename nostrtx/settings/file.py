@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 import attrs
 
@@ -20,8 +20,7 @@ class ConfigError(Exception):
 
 
 _TABLES: Final[dict[str, Any]] = {
-    name: attrs.resolve_types(type(table))
-    for name, table in attrs.asdict(Settings(), recurse=False).items()
+    field.name: field.type for field in attrs.fields(attrs.resolve_types(Settings))
 }
 
 _FORMS: Final[dict[Any, str]] = {
@@ -29,13 +28,23 @@ _FORMS: Final[dict[Any, str]] = {
     int: "an integer",
     float: "a number",
     bool: "true or false",
+    int | None: "an integer",
+    bool | None: "true or false",
     tuple[str, ...]: "an array of strings",
     tuple[int, ...]: "an array of integers",
+    tuple[int | str, ...]: "an array of integers and strings",
     dict[str, str]: "a table of strings",
 }
 
 #: What an array of each form may hold.
-_MEMBERS: Final[dict[Any, type]] = {tuple[str, ...]: str, tuple[int, ...]: int}
+_MEMBERS: Final[dict[Any, tuple[type, ...]]] = {
+    tuple[str, ...]: (str,),
+    tuple[int, ...]: (int,),
+    tuple[int | str, ...]: (int, str),
+}
+
+#: Settings that need not be stated, for which there is no other default.
+_OPTIONAL: Final[dict[Any, type]] = {int | None: int, bool | None: bool}
 
 _LARGEST: Final = 2**63
 
@@ -47,19 +56,19 @@ def _typed(form: Any, value: object) -> object:
         if -_LARGEST < value < _LARGEST:  # type: ignore[operator]
             return float(value)  # type: ignore[arg-type]
     elif type(value) is list and form in _MEMBERS:
-        if all(type(member) is _MEMBERS[form] for member in value):
+        if all(type(member) in _MEMBERS[form] for member in value):
             return tuple(value)
     elif type(value) is dict and form == dict[str, str]:
         if all(type(member) is str for member in value.values()):
             return value
-    elif type(value) is form:
+    elif type(value) is _OPTIONAL.get(form, form):
         return value
     raise ValueError(f"must be {_FORMS[form]}, not {shown(value)}")
 
 
 def _checked(table: Any, name: str, value: object) -> object:
     """The value of the setting ``name`` in a table, if it is one and allowed."""
-    field = attrs.fields_dict(table).get(name)
+    field = attrs.fields_dict(attrs.resolve_types(table)).get(name)
     if field is None:
         raise ValueError("there is no such setting")
     try:
@@ -86,28 +95,59 @@ def parse_settings(text: str) -> Settings:
         stated = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}") from None
-    tables = {}
-    faults = []
-    for table_name, members in stated.items():
-        table = _TABLES.get(table_name)
-        if table is None:
-            faults.append(f"{table_name}: there is no such table")
-            continue
-        if type(members) is not dict:
-            # What is meant for one of its settings may not be for the log.
-            faults.append(f"{table_name}: must be a table")
-            continue
-        values = {}
-        for name, value in members.items():
-            try:
-                values[name] = _checked(table, name, value)
-            except ValueError as error:
-                faults.append(f"{table_name}.{name}: {error}")
-        if not faults:
-            tables[table_name] = table(**values)
+    tables: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, members in stated.items():
+        if name not in _TABLES:
+            faults.append(f"{name}: there is no such table")
+        else:
+            tables[name] = _content(_TABLES[name], name, members, faults)
     if faults:
         raise ConfigError("\n".join(faults))
     return Settings(**tables)
+
+
+def _content(form: Any, name: str, members: object, faults: list[str]) -> object:
+    """
+    What stands in the file under ``name``: a table, or tables by name or number.
+
+    Faults are added to ``faults``; then the result is of no use.
+    """
+    of_each = get_args(form)
+    if get_origin(form) is dict:
+        if type(members) is not dict:
+            faults.append(f"{name}: must hold tables, each with a name")
+            return {}
+        return {
+            key: _table(of_each[1], f"{name}.{key}", value, faults)
+            for key, value in members.items()
+        }
+    if get_origin(form) is tuple:
+        if type(members) is not list:
+            faults.append(f"{name}: must be an array of tables, as [[{name}]]")
+            return ()
+        return tuple(
+            [
+                _table(of_each[0], f"{name}[{at}]", value, faults)
+                for at, value in enumerate(members)
+            ]
+        )
+    return _table(form, name, members, faults)
+
+
+def _table(table: Any, path: str, members: object, faults: list[str]) -> Any:
+    """One table as a value; faults are added to ``faults``."""
+    if type(members) is not dict:
+        # What is meant for one of its settings may not be for the log.
+        faults.append(f"{path}: must be a table")
+        return None
+    values = {}
+    for name, value in members.items():
+        try:
+            values[name] = _checked(table, name, value)
+        except ValueError as error:
+            faults.append(f"{path}.{name}: {error}")
+    return None if faults else table(**values)
 
 
 def load_settings(path: str | None) -> Settings:

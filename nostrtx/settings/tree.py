@@ -34,12 +34,18 @@ from nostrtx.settings.limits import (
     TimingSettings,
 )
 from nostrtx.settings.rates import RateSettings
+from nostrtx.settings.policies import ListSettings, RuleSettings, TrustSettings
 from nostrtx.settings.storing import ClusterSettings, SearchSettings, StoreSettings
 
 
 @attrs.frozen
 class Settings:
-    """All settings, one attribute per table of the TOML file."""
+    """
+    All settings, one attribute per table of the TOML file.
+
+    A dictionary stands for tables with names (``[lists.NAME]``), a tuple for an array
+    of tables (``[[rules]]``).
+    """
 
     relay: RelaySettings = RelaySettings()
     listen: ListenSettings = ListenSettings()
@@ -60,6 +66,9 @@ class Settings:
     management: ManagementSettings = ManagementSettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
+    trust: TrustSettings = TrustSettings()
+    lists: dict[str, ListSettings] = attrs.field(factory=dict)
+    rules: tuple[RuleSettings, ...] = ()
 
     @property
     def key_file(self) -> str | None:

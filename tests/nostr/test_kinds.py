@@ -12,6 +12,7 @@ from nostrtx.nostr.kinds import (
     is_addressable,
     is_ephemeral,
     is_replaceable,
+    parse_kinds,
 )
 
 
@@ -38,3 +39,19 @@ class KindTests(SynchronousTestCase):
     def test_undeletable(self) -> None:
         """Requests to delete and to vanish cannot be deleted."""
         self.assertEqual(UNDELETABLE, {5, 62})
+
+
+class ParseKindsTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.nostr.kinds.parse_kinds`."""
+
+    def test_numbers_and_ranges(self) -> None:
+        """A range holds both of its ends; a number may be a string."""
+        self.assertEqual(
+            parse_kinds([1, "4", "30000-39999", " 5 - 6 "]),
+            (range(1, 2), range(4, 5), range(30000, 40000), range(5, 7)),
+        )
+
+    def test_refused(self) -> None:
+        """What is no kind, or runs backwards, is refused."""
+        for stated in (-1, 65536, "", "a", "1-", "-1", "2-1", "1-65536", "1,2"):
+            self.assertRaises(ValueError, parse_kinds, [stated])

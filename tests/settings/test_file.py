@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.consistency import check_consistency
 from nostrtx.nostr.bech32 import Nsec, encode
 from nostrtx.settings.edge import ListenSettings
 from nostrtx.settings.file import ConfigError, load_settings, parse_settings
@@ -21,9 +23,46 @@ _ROOT = Path(__file__).parents[2]
 
 
 def _tables() -> dict[str, dict[str, Any]]:
-    """Every setting with its default, table by table."""
-    tables: dict[str, dict[str, Any]] = attrs.asdict(Settings())
+    """Every setting with its default, table by table, of those that stand once."""
+    tables: dict[str, dict[str, Any]] = {
+        name: attrs.asdict(table)
+        for name, table in attrs.asdict(Settings(), recurse=False).items()
+        if attrs.has(type(table))
+    }
     return tables
+
+
+def _repeated() -> dict[str, dict[str, Any]]:
+    """Likewise of tables that may stand more than once, by how the file begins one."""
+    tables = {}
+    for field in attrs.fields(attrs.resolve_types(Settings)):
+        form = get_origin(field.type)
+        if form is not None:
+            example = get_args(field.type)[form is dict]()
+            heading = f"{field.name}.NAME" if form is dict else f"[{field.name}]"
+            tables[heading] = attrs.asdict(example, recurse=False)
+    return tables
+
+
+def _shown(default: object) -> str:
+    """A default as the documentation spells it."""
+    if default is None:
+        return "-"
+    if isinstance(default, str):
+        return f'"{default}"'
+    if isinstance(default, bool):
+        return str(default).lower()
+    return json.dumps(default) if isinstance(default, tuple) else str(default)
+
+
+def _example() -> str:
+    """The example file."""
+    return (_ROOT / "nostrtx.example.toml").read_text(encoding="utf-8")
+
+
+def _uncommented() -> str:
+    """The example file with what stands in it only to show how it is written."""
+    return re.sub(r"(?m)^#(?=[\[a-z])", "", _example())
 
 
 class ParseSettingsTests(SynchronousTestCase):
@@ -379,18 +418,29 @@ class DocumentationTests(SynchronousTestCase):
 
     def test_example_names_everything(self) -> None:
         """The example file names every setting, in the order of the code."""
-        text = (_ROOT / "nostrtx.example.toml").read_text(encoding="utf-8")
         named = [
-            (table, list(members)) for table, members in tomllib.loads(text).items()
+            (table, list(members))
+            for table, members in tomllib.loads(_example()).items()
         ]
         expected = [(table, list(members)) for table, members in _tables().items()]
         self.assertEqual(named, expected)
 
+    def test_example_shows_repeated_tables(self) -> None:
+        """Behind ``#``, it shows tables with every setting that may stand often."""
+        text = _uncommented().replace("roots = []", f'roots = ["{"ab" * 32}"]')
+        settings = parse_settings(text)
+        check_consistency(settings)
+        self.assertNotEqual(settings, Settings())
+        named = tomllib.loads(text)
+        for heading, members in _repeated().items():
+            self.assertIn(f"\n[{heading.replace('NAME', '')}", text)
+            shown = named[heading.strip("[]").partition(".")[0]]
+            tables = shown.values() if isinstance(shown, dict) else shown
+            self.assertEqual({name for one in tables for name in one}, set(members))
+
     def test_example_explains_everything(self) -> None:
         """In the example file a comment stands before each table and setting."""
-        lines = (
-            (_ROOT / "nostrtx.example.toml").read_text(encoding="utf-8").splitlines()
-        )
+        lines = _example().splitlines()
         explained = 0
         for before, line in pairwise(lines):
             if line and not line.startswith("#"):
@@ -401,13 +451,7 @@ class DocumentationTests(SynchronousTestCase):
     def test_documentation_has_every_default(self) -> None:
         """The tables of docs/configuration.md hold every setting and its default."""
         text = (_ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-        for table, members in _tables().items():
+        for table, members in (_tables() | _repeated()).items():
             self.assertIn(f"### `[{table}]`", text)
             for name, default in members.items():
-                if isinstance(default, str):
-                    default = f'"{default}"'
-                elif isinstance(default, bool):
-                    default = str(default).lower()
-                elif isinstance(default, tuple):
-                    default = json.dumps(default)
-                self.assertIn(f"| `{name}` | `{default}` |", text)
+                self.assertIn(f"| `{name}` | `{_shown(default)}` |", text)
