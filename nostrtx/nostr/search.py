@@ -18,10 +18,11 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 from typing import Final
-from unicodedata import category, normalize
+from unicodedata import category
 
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import NotJSONError, loads
+from nostrtx.nostr.text import LISTS, UNSPACED, folded, raw_content
 
 #: The longest search, in characters; a sentence fits many times.
 MAX_SEARCH_LENGTH: Final = 512
@@ -34,24 +35,8 @@ _EXTENSION: Final = re.compile(r"[a-z0-9_]+:(?!//)\S+")
 
 _ASCII_WORDS: Final = re.compile(r"[a-z0-9]+")
 
-#: Accents, skin tones, and what only shapes its neighbours.
-_DROPPED: Final = re.compile(
-    "[\u00ad\u0300-\u036f\u200b-\u200f\u2060\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]+"
-)
-
-#: Letters of scripts that are written without spaces between words.
-_UNSPACED: Final = (
-    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e50-\u0e59"  # Thai
-    "\u0e81-\u0edf"  # Lao
-    "\u1000-\u1049\u1050-\u109f"  # Burmese
-    "\u1780-\u17d3\u17d7\u17dc-\u17dd\u17e0-\u17e9"  # Khmer
-    "\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff"  # Korean
-    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # Japanese
-    "\u3105-\u312f\u31a0-\u31bf"  # Bopomofo
-    "\U0001b000-\U0001b16f\U00020000-\U000323af"
-)
-_PIECES: Final = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
+#: Runs of letters of scripts without spaces between words, and of others.
+_PIECES: Final = re.compile(f"([{UNSPACED}]+)|[^{UNSPACED}]+")
 
 _EMOJI: Final = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 
@@ -59,17 +44,10 @@ _EMOJI: Final = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 #: of other events, reactions.
 _NOT_SEARCHED: Final = frozenset({3, 4, 6, 7, 13, 16, 1059, 1060, 21059})
 
-#: Replaceable kinds and sets keep private entries in their content, encrypted.
-_LISTS: Final = (range(10000, 20000), range(30000, 30016), range(30078, 30079))
-
 _PROFILE_FIELDS: Final = ("name", "display_name", "about", "nip05")
 _SEARCHED_TAGS: Final = frozenset(
     {"title", "name", "summary", "subject", "description", "t"}
 )
-
-#: Around the content in :attr:`Event.raw`.
-_BEFORE_CONTENT: Final = b'],"content":'
-_SIG: Final = -len(',"sig":""}') - 128
 
 _RAW_KIND: Final = re.compile(rb',"kind":(\d+),')
 
@@ -119,9 +97,9 @@ def searched_words(event: Event) -> list[str]:
         return []
     parts = [tag[1] for tag in event.tags if tag[0] in _SEARCHED_TAGS and len(tag) > 1]
     if kind == 0:
-        parts += _profile(_content(event.raw))
-    elif not any(kind in kinds for kinds in _LISTS):
-        parts.append(_content(event.raw))
+        parts += _profile(raw_content(event.raw))
+    elif not any(kind in kinds for kinds in LISTS):
+        parts.append(raw_content(event.raw))
     return words("\n".join(parts))
 
 
@@ -135,14 +113,6 @@ def raw_kind(raw: bytes) -> int:
     match = _RAW_KIND.search(raw, 147)
     assert match is not None
     return int(match[1])
-
-
-def _content(raw: bytes) -> str:
-    """The content of an event, of which nothing else is decoded."""
-    # No string in JSON holds a bare quotation mark, so this is where it begins.
-    content = loads(raw[raw.index(_BEFORE_CONTENT) + len(_BEFORE_CONTENT) : _SIG])
-    assert isinstance(content, str)
-    return content
 
 
 def _profile(content: str) -> list[str]:
@@ -172,9 +142,7 @@ def _runs(text: str) -> list[tuple[str, bool]]:
     ascii_ = " ".join([chunk for chunk in chunks if chunk.isascii()])
     rest = " ".join([chunk for chunk in chunks if not chunk.isascii()])
     runs = [(word, False) for word in _ASCII_WORDS.findall(ascii_.lower())]
-    folded = normalize("NFKD", rest.casefold())
-    folded = normalize("NFKC", _DROPPED.sub("", folded)).casefold()
-    for run in _any_words().findall(folded.replace("_", " ")):
+    for run in _any_words().findall(folded(rest).replace("_", " ")):
         if run.isascii():
             runs.append((run, False))
         else:
