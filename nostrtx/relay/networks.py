@@ -13,13 +13,16 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _LOOPBACK: Final = bytes(15) + b"\1"
 
 
-def packed_address(address: str) -> bytes | None:
+def packed_address(address: str, *, loopback: bool = False) -> bytes | None:
     """
     An IPv4 address in four bytes, also if mapped into IPv6, or an IPv6 one in 16.
 
+    Args:
+        address: As text.
+        loopback: Whether loopback addresses count, behind which anybody may be.
+
     Returns:
-        None for loopback addresses, behind which anybody may be, and for what is no
-        address.
+        None for those that do not count, and for what is no address.
     """
     try:
         if ":" not in address:
@@ -30,6 +33,8 @@ def packed_address(address: str) -> bytes | None:
                 packed = packed[12:]
     except (OSError, ValueError):
         return None
+    if loopback:
+        return packed
     if packed == _LOOPBACK or (len(packed) == 4 and packed[0] == 127):
         return None
     return packed
@@ -86,7 +91,7 @@ class Networks(Generic[_T]):
 
     def find(self, address: str) -> _T | None:
         """What is kept under one of the networks that ``address`` is in."""
-        packed = packed_address(address)
+        packed = packed_address(address, loopback=self._loopback)
         if packed is None:
             return None
         number = int.from_bytes(packed, "big")

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from nostrtx.nostr.addresses import parse_list_address
+from nostrtx.nostr.lists import parse_list_address
 from nostrtx.nostr.bech32 import parse_pubkey
 from nostrtx.nostr.kinds import parse_kinds
 from nostrtx.settings.checks import (

@@ -75,6 +75,15 @@ class NetworksTests(SynchronousTestCase):
         for other in ("203.0.113.8", "2001:db8::2", "", "127.0.0.1"):
             self.assertIsNone(self.networks.find(other), other)
 
+    def test_loopback(self) -> None:
+        """Loopback addresses are found where they count."""
+        networks: Networks[str] = Networks(loopback=True)
+        networks.put("127.0.0.0/8", "four")
+        networks.put("::1", "six")
+        self.assertEqual(networks.find("127.0.0.1"), "four")
+        self.assertEqual(networks.find("::1"), "six")
+        self.assertIsNone(networks.find(""))
+
     def test_networks(self) -> None:
         """Every address in a network is found, and none beside it."""
         self.networks.put("203.0.113.0/24", "four")

@@ -1,19 +1,20 @@
-"""Tests for :mod:`nostrtx.nostr.addresses`."""
+"""Tests for :mod:`nostrtx.nostr.lists`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.nostr.addresses import parse_list_address
+from nostrtx.nostr.lists import listed_pubkeys, listed_words, parse_list_address
 from nostrtx.nostr.bech32 import Naddr, Npub, encode
 from nostrtx.nostr.event import Address
+from tests.storage.events import make_event
 
 _KEY = bytes(range(32))
 _NPUB = encode(Npub(_KEY))
 
 
 class ParseListAddressTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.nostr.addresses.parse_list_address`."""
+    """Tests for :func:`nostrtx.nostr.lists.parse_list_address`."""
 
     def test_key(self) -> None:
         """A key alone stands for whom its owner follows."""
@@ -47,3 +48,22 @@ class ParseListAddressTests(SynchronousTestCase):
             _NPUB[:-1],
         ):
             self.assertRaises(ValueError, parse_list_address, text)
+
+
+class ListedTests(SynchronousTestCase):
+    """Tests for what is on a list."""
+
+    def test_pubkeys(self) -> None:
+        """People are named in ``p`` tags; what is no key is passed over."""
+        good = [["p", f"{number:064x}", "wss://x"] for number in (1, 2, 1)]
+        keys = [number.to_bytes(32, "big") for number in (1, 2, 1)]
+        self.assertEqual(listed_pubkeys(make_event(tags=good)), keys)
+        for bad in (["p"], ["p", ""], ["p", "ab"], ["p", "x" * 64], ["e", "ab" * 32]):
+            event = make_event(tags=[*good[:2], bad, good[2]])
+            self.assertEqual(listed_pubkeys(event), keys, bad)
+        self.assertEqual(listed_pubkeys(make_event(tags=[])), [])
+
+    def test_words(self) -> None:
+        """Words and hashtags stand in tags of their own."""
+        event = make_event(tags=[["word", "spam"], ["t", "nsfw"], ["word"], ["x", "y"]])
+        self.assertEqual(listed_words(event), ["spam", "nsfw"])

@@ -1,8 +1,6 @@
-# -*- test-case-name: tests.nostr.test_addresses -*-
+# -*- test-case-name: tests.nostr.test_lists -*-
 """
-Addresses of lists as people write them: whose list, of which kind (NIP-51).
-
-For settings only; in messages an address is the value of an ``a`` tag.
+Lists of people: how they are named in settings, and what is on them (NIP-02, NIP-51).
 
 Pure: no I/O and no clock.
 """
@@ -12,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from nostrtx.nostr.bech32 import Naddr, decode, parse_pubkey
-from nostrtx.nostr.event import Address
+from nostrtx.nostr.event import Address, Event
 from nostrtx.nostr.kinds import FOLLOW_LIST, is_addressable
 
 #: Lists of people: whom somebody follows, or does not hear; sets, starter packs.
@@ -49,3 +47,29 @@ def parse_list_address(text: str) -> Address:
     if not is_addressable(address.kind):
         return Address(address.kind, address.pubkey, "")
     return address
+
+
+def listed_pubkeys(event: Event) -> list[bytes]:
+    """The people on a list, in its order and as often; what is no key is left out."""
+    texts = [tag[1] for tag in event.tags if tag[0] == "p" and len(tag) > 1]
+    try:
+        # Mostly all are good, and looked at in one go.
+        packed = bytes.fromhex("".join(texts))
+    except ValueError:
+        packed = b""
+    if len(packed) == 32 * len(texts) and set(map(len, texts)) <= {64}:
+        return [packed[at : at + 32] for at in range(0, len(packed), 32)]
+    return [key for key in map(_key, texts) if key is not None]
+
+
+def listed_words(event: Event) -> list[str]:
+    """The words and hashtags on a list of what somebody does not want to see."""
+    return [tag[1] for tag in event.tags if tag[0] in ("word", "t") and len(tag) > 1]
+
+
+def _key(text: str) -> bytes | None:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return key if len(key) == 32 and len(text) == 64 else None

@@ -1,0 +1,243 @@
+# -*- test-case-name: tests.relay.policies.test_rules -*-
+"""
+Rules as they are asked: each a chain of quick conditions, its lists resolved.
+
+A table is made anew whenever a list has changed, and asked many times in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import attrs
+
+from nostrtx.interfaces.policies import Source
+from nostrtx.nostr.bech32 import parse_pubkey
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.kinds import GIFT_WRAPS, parse_kinds
+from nostrtx.nostr.text import readable_text
+from nostrtx.relay.networks import Networks
+from nostrtx.relay.policies.lists import Lists
+from nostrtx.relay.policies.words import WordSearch
+from nostrtx.settings.checks import parse_network
+from nostrtx.settings.policies import RuleSettings
+
+#: How far from the roots somebody is; None if nobody has got there.
+Depth = Callable[[bytes], int | None]
+
+#: How many addresses are remembered that were looked for in networks.
+_MOST_ADDRESSES: Final = 10_000
+
+
+class Asked:
+    """
+    What is asked about: an event, or a request, and who has sent it.
+
+    Args:
+        source: Who.
+        event: The event; None if it is a request.
+        filters: What the request asks for.
+        search: Looks for the words of all rules at once.
+
+    Attributes:
+        people: Whose it is: the author's; of gift wraps, whose authors are made up,
+            and of requests, those that the client has proved to be.
+    """
+
+    __slots__ = ("_found", "_search", "event", "filters", "people", "source")
+
+    people: Collection[bytes]
+
+    def __init__(
+        self,
+        source: Source,
+        event: Event | None,
+        filters: Sequence[Filter],
+        search: WordSearch,
+    ) -> None:
+        self.source = source
+        self.event = event
+        self.filters = filters
+        self._search = search
+        self._found: frozenset[str] | None = None
+        if event is None or event.kind in GIFT_WRAPS:
+            self.people = source.pubkeys
+        else:
+            self.people = (event.pubkey,)
+
+    @property
+    def found(self) -> frozenset[str]:
+        """Which of the words of all rules are in the event."""
+        if self._found is None:
+            assert self.event is not None
+            self._found = self._search.found(readable_text(self.event))
+        return self._found
+
+
+#: Whether something holds of what is asked about.
+Condition = Callable[[Asked], bool]
+
+
+@attrs.frozen(eq=False)
+class Line:
+    """
+    A rule, ready to be asked.
+
+    Attributes:
+        settings: What it says.
+        name: What it is called.
+        kinds: What kinds it is about; empty for all.
+        conditions: What else must hold.
+    """
+
+    settings: RuleSettings
+    name: str
+    kinds: tuple[range, ...]
+    conditions: tuple[Condition, ...]
+
+    def is_about(self, kind: int) -> bool:
+        """Whether it may hold of events of a kind."""
+        return not self.kinds or any(kind in kinds for kinds in self.kinds)
+
+
+class Resolved:
+    """
+    Makes lines of rules, with the lists as they are now.
+
+    Args:
+        lists: What rules may name.
+        depth: How far from the roots somebody is.
+        search: Looks for the words of all rules.
+    """
+
+    def __init__(self, lists: Lists, depth: Depth, search: WordSearch) -> None:
+        self._lists = lists
+        self._depth = depth
+        self.search = search
+
+    def line(self, rule: RuleSettings, name: str) -> Line:
+        """The rule as it is asked."""
+        conditions: list[Condition] = []
+        if rule.authenticated is not None:
+            conditions.append(_is_authenticated(rule.authenticated))
+        if rule.authors:
+            conditions.append(_is_one_of(self._people(rule.authors)))
+        if rule.not_authors:
+            conditions.append(_is_none_of(self._people(rule.not_authors)))
+        if rule.trust is not None:
+            conditions.append(_is_trusted(self._depth, rule.trust))
+        if rule.addresses:
+            conditions.append(_is_within(self._networks(rule.addresses)))
+        kinds = parse_kinds(rule.kinds)
+        if rule.on == "request" and kinds:
+            conditions.append(_asks_for(kinds, rule.verdict == "accept"))
+            kinds = ()
+        if rule.tags:
+            conditions.append(_has_tags(frozenset(rule.tags)))
+        # Last, for it takes the longest.
+        if rule.words:
+            conditions.append(_has_words(words_of(rule, self._lists)))
+        return Line(rule, name, kinds, tuple(conditions))
+
+    def networks(self, rule: RuleSettings) -> Networks[bool]:
+        """The networks that a rule names."""
+        return self._networks(rule.addresses)
+
+    def _people(self, texts: Sequence[str]) -> frozenset[bytes]:
+        people: set[bytes] = set()
+        for text in texts:
+            if text in self._lists:
+                people |= self._lists.entries(text).pubkeys
+            else:
+                people.add(parse_pubkey(text))
+        return frozenset(people)
+
+    def _networks(self, texts: Sequence[str]) -> Networks[bool]:
+        networks: Networks[bool] = Networks(loopback=True)
+        for text in texts:
+            listed = text in self._lists
+            for network in self._lists.entries(text).addresses if listed else (text,):
+                networks.put(str(parse_network(network)), True)
+        return networks
+
+
+def words_of(rule: RuleSettings, lists: Lists) -> frozenset[str]:
+    """The words that a rule looks for, itself or by its lists."""
+    words: set[str] = set()
+    for text in rule.words:
+        if text in lists:
+            words |= lists.entries(text).words
+        else:
+            words.add(text)
+    return frozenset(words)
+
+
+def _is_authenticated(expected: bool) -> Condition:
+    return lambda asked: bool(asked.source.pubkeys) is expected
+
+
+def _is_one_of(people: frozenset[bytes]) -> Condition:
+    return lambda asked: not people.isdisjoint(asked.people)
+
+
+def _is_none_of(people: frozenset[bytes]) -> Condition:
+    return lambda asked: people.isdisjoint(asked.people)
+
+
+def _is_trusted(depth: Depth, most: int) -> Condition:
+    def holds(asked: Asked) -> bool:
+        for pubkey in asked.people:
+            found = depth(pubkey)
+            if found is not None and found <= most:
+                return True
+        return False
+
+    return holds
+
+
+def _is_within(networks: Networks[bool]) -> Condition:
+    known: dict[str, bool] = {}
+
+    def holds(asked: Asked) -> bool:
+        address = asked.source.address
+        is_within = known.get(address)
+        if is_within is None:
+            if len(known) >= _MOST_ADDRESSES:
+                known.clear()
+            is_within = known[address] = networks.find(address) is not None
+        return is_within
+
+    return holds
+
+
+def _asks_for(kinds: Sequence[range], only: bool) -> Condition:
+    """Whether a request may bring events of these kinds, or can bring no others."""
+
+    def is_one(kind: int) -> bool:
+        return any(kind in some for some in kinds)
+
+    def holds(asked: Asked) -> bool:
+        if only:
+            return all(
+                one.kinds is not None and all(map(is_one, one.kinds))
+                for one in asked.filters
+            )
+        return any(
+            one.kinds is None or any(map(is_one, one.kinds)) for one in asked.filters
+        )
+
+    return holds
+
+
+def _has_tags(names: frozenset[str]) -> Condition:
+    def holds(asked: Asked) -> bool:
+        assert asked.event is not None
+        return names.issubset([tag[0] for tag in asked.event.tags])
+
+    return holds
+
+
+def _has_words(words: frozenset[str]) -> Condition:
+    return lambda asked: not words.isdisjoint(asked.found)
