@@ -396,7 +396,7 @@ def make_service(
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
-    moments = (joining.joined, relay.bans.loaded)
+    moments = (joining.joined, relay.bans.loaded, relay.rule_book.loaded)
     listener = ListenerService(
         relay, websockets, reactor, settings, urls, tally.facts, moments, opener
     )

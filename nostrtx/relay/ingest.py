@@ -173,6 +173,8 @@ class Ingest:
             if self._policies.checks:
                 self._policies.check_event(event, auth)
         except Rejected as refusal:
+            if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
+                auth.challenge()
             id_ = message.id
             reason = refusal.reason
             self._note_refusal(reason)
@@ -237,6 +239,8 @@ class Ingest:
                         answered += self._put_off(submission, verdict)
                         continue
             except Rejected as refusal:
+                if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
+                    submission.auth.challenge()
                 self._answer(event.id, client, False, refusal.reason)
                 answered += 1
                 continue

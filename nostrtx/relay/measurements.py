@@ -42,6 +42,7 @@ HISTOGRAMS: Final[Mapping[str, tuple[float, ...]]] = {
 KINDS: Final = "events_accepted"
 REASONS: Final = "events_refused_because"
 VERBS: Final = "messages"
+RULES: Final = "rule_matches"
 
 #: Those that tell how things are now, of what is reported.
 MEASURED_GAUGES: Final = frozenset(
@@ -159,6 +160,8 @@ class Measurements:
         kinds: Events that were stored or passed on, by kind.
         reasons: Refusals of events, by reason.
         verbs: Messages of clients that are not counted otherwise, by verb.
+        rules: How often each rule of the operator's table has held, by its name, what
+            came of it, and whether it is enforced, with slashes in between.
     """
 
     __slots__ = (
@@ -169,6 +172,7 @@ class Measurements:
         "kinds",
         "query_seconds",
         "reasons",
+        "rules",
         "verbs",
         "verify_events",
         "verify_seconds",
@@ -184,6 +188,7 @@ class Measurements:
         self.kinds: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.verbs: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
         self._reporters: list[Callable[[], Mapping[str, int]]] = []
 
     def report(self, reporter: Callable[[], Mapping[str, int]]) -> None:
@@ -199,6 +204,7 @@ class Measurements:
             (KINDS, self.kinds),
             (REASONS, self.reasons),
             (VERBS, self.verbs),
+            (RULES, self.rules),
         ):
             for part, count in counts.items():
                 facts[part_name(family, part)] = count

@@ -65,9 +65,13 @@ class Networks(Generic[_T]):
 
     Finding out what an address is in takes one look for every length of prefix that
     is there, however many networks there are.
+
+    Args:
+        loopback: Whether loopback addresses are found, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, loopback: bool = False) -> None:
+        self._loopback = loopback
         # By the bytes of an address, then by the bits that do not matter.
         self._kept: dict[int, dict[int, dict[int, _T]]] = {4: {}, 16: {}}
 

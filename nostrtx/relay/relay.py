@@ -40,6 +40,7 @@ from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.rates import Rates
+from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
@@ -74,6 +75,7 @@ class Relay:
         bans: What is banned, for all processes of the relay.
         policies: The rules beyond the protocol.
         rates: Those of them that say how fast things may come.
+        rule_book: The table of rules, with lists and trust.
         management: Does what owners and moderators ask for; None if there are none.
     """
 
@@ -141,16 +143,27 @@ class Relay:
                 groups, self.own_events, store, clock, settings, self._events
             )
             rules.append(self._groups.admission)
+        self.rule_book = RuleBook(
+            settings,
+            store,
+            broadcaster,
+            clock,
+            random_bytes,
+            self.statistics.measurements.rules,
+        )
+        self._events.follow(self.rule_book.note)
+        self._events.on_removed(self.rule_book.forget)
         # Whoever takes note of an event has done so before it is delivered.
         self._events.follow(self._fan_out.deliver)
         self.rates = Rates(settings.rates, clock)
         self.statistics.measurements.report(self.rates.facts)
         # What is refused for any other reason has been counted.
-        rates = [self.rates]
-        checks: list[IEventCheck] = [*rates]
+        checks: list[IEventCheck] = [self.rates]
         if self.management is not None:
             checks.append(self.management.kinds)
-        self.policies = Policies(checks, [*rates, *rules], rates, rates)
+        checks.append(self.rule_book)
+        both = (self.rates, self.rule_book)
+        self.policies = Policies(checks, [self.rates, *rules], both, both)
         self._register_database = register
         self._register: Register | None = None
         self._ingest = Ingest(
@@ -241,6 +254,9 @@ class Relay:
         if self.management is not None:
             self.management.start()
         self._events.start()
+        self.rule_book.start(
+            lambda *call: deferToThreadPool(reactor, reactor.getThreadPool(), *call)
+        )
         if self._identifiers is not None:
             lookup = domain_lookup(reactor, self._settings.nip05)
             self._identifiers.start(lookup.document)
@@ -287,6 +303,8 @@ class Relay:
         faults = {}
         if not self.bans.loaded.is_past:
             faults["bans"] = "the bans are not read yet"
+        if not self.rule_book.loaded.is_past:
+            faults["lists"] = "the lists of rules are not read yet"
         if self._group_access is not None and not self._group_access.is_loaded:
             faults["groups"] = "the groups are not read yet"
         return faults
@@ -319,6 +337,7 @@ class Relay:
         if self._register is not None:
             self._register.close()
         self._ingest.signatures.stop()
+        self.rule_book.stop()
         self.bans.following.stop()
         if self.management is not None:
             self.management.stop()

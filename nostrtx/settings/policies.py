@@ -8,9 +8,9 @@ from typing import Final
 
 import attrs
 
-from nostrtx.nostr.lists import parse_list_address
 from nostrtx.nostr.bech32 import parse_pubkey
 from nostrtx.nostr.kinds import parse_kinds
+from nostrtx.nostr.lists import parse_list_address
 from nostrtx.settings.checks import (
     at_least,
     hex_keys,

@@ -26,6 +26,7 @@ from nostrtx.relay.measurements import (
     HISTOGRAMS,
     KINDS,
     REASONS,
+    RULES,
     SCALE,
     VERBS,
     part_name,
@@ -181,10 +182,23 @@ def _of_facts(facts: Mapping[str, int]) -> Iterator[Metric]:
         for fact in sorted(fact for fact in facts if fact.startswith(start)):
             family.add_metric([fact.removeprefix(start)], facts[fact])
         yield family
+    yield _rules(facts)
     for fact, name, meaning in _COUNTERS:
         yield CounterMetricFamily(_PREFIX + name, meaning, value=facts.get(fact, 0))
     for name in HISTOGRAMS:
         yield _histogram(name, facts)
+
+
+def _rules(facts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        f"{_PREFIX}rule_matches",
+        "Events and requests that a rule of the table held for.",
+        labels=["rule", "verdict", "enforced"],
+    )
+    start = part_name(RULES, "")
+    for fact in sorted(fact for fact in facts if fact.startswith(start)):
+        family.add_metric(fact.removeprefix(start).split("/"), facts[fact])
+    return family
 
 
 def _histogram(name: str, facts: Mapping[str, int]) -> Metric:

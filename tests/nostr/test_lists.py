@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.nostr.lists import listed_pubkeys, listed_words, parse_list_address
 from nostrtx.nostr.bech32 import Naddr, Npub, encode
 from nostrtx.nostr.event import Address
+from nostrtx.nostr.lists import listed_pubkeys, listed_words, parse_list_address
 from tests.storage.events import make_event
 
 _KEY = bytes(range(32))

@@ -109,13 +109,11 @@ class Resolved:
     Args:
         lists: What rules may name.
         depth: How far from the roots somebody is.
-        search: Looks for the words of all rules.
     """
 
-    def __init__(self, lists: Lists, depth: Depth, search: WordSearch) -> None:
+    def __init__(self, lists: Lists, depth: Depth) -> None:
         self._lists = lists
         self._depth = depth
-        self.search = search
 
     def line(self, rule: RuleSettings, name: str) -> Line:
         """The rule as it is asked."""
@@ -129,7 +127,7 @@ class Resolved:
         if rule.trust is not None:
             conditions.append(_is_trusted(self._depth, rule.trust))
         if rule.addresses:
-            conditions.append(_is_within(self._networks(rule.addresses)))
+            conditions.append(_is_within(self.networks(rule.addresses)))
         kinds = parse_kinds(rule.kinds)
         if rule.on == "request" and kinds:
             conditions.append(_asks_for(kinds, rule.verdict == "accept"))
@@ -141,9 +139,14 @@ class Resolved:
             conditions.append(_has_words(words_of(rule, self._lists)))
         return Line(rule, name, kinds, tuple(conditions))
 
-    def networks(self, rule: RuleSettings) -> Networks[bool]:
-        """The networks that a rule names."""
-        return self._networks(rule.addresses)
+    def networks(self, texts: Sequence[str]) -> Networks[bool]:
+        """The networks that a rule names, itself or by its lists."""
+        networks: Networks[bool] = Networks(loopback=True)
+        for text in texts:
+            listed = text in self._lists
+            for network in self._lists.entries(text).addresses if listed else (text,):
+                networks.put(str(parse_network(network)), True)
+        return networks
 
     def _people(self, texts: Sequence[str]) -> frozenset[bytes]:
         people: set[bytes] = set()
@@ -153,14 +156,6 @@ class Resolved:
             else:
                 people.add(parse_pubkey(text))
         return frozenset(people)
-
-    def _networks(self, texts: Sequence[str]) -> Networks[bool]:
-        networks: Networks[bool] = Networks(loopback=True)
-        for text in texts:
-            listed = text in self._lists
-            for network in self._lists.entries(text).addresses if listed else (text,):
-                networks.put(str(parse_network(network)), True)
-        return networks
 
 
 def words_of(rule: RuleSettings, lists: Lists) -> frozenset[str]:

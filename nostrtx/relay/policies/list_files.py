@@ -33,6 +33,9 @@ _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 _TOLD: Final = 5
 
 
+_NOTHING: Final = Entries()
+
+
 @attrs.frozen
 class Reading:
     """
@@ -45,7 +48,7 @@ class Reading:
     """
 
     state: tuple[int, ...] | None
-    entries: Entries = Entries()
+    entries: Entries = _NOTHING
     faults: tuple[str, ...] = ()
 
 

@@ -1,0 +1,279 @@
+# -*- test-case-name: tests.relay.policies.test_trust -*-
+"""
+Whom the operator's people trust: how many steps of following lead to somebody.
+
+It is found in the follow lists in the store, every so often by one of the relay's
+processes, and kept there for the others and for the next start. In between, whom
+somebody follows newly is trusted at once; who is followed no more stays until then, or
+for a minute if it was a root who followed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from nostrtx.interfaces.processes import IBroadcaster
+from nostrtx.interfaces.store import IEventStore
+from nostrtx.nostr.event import Event
+from nostrtx.nostr.json import NotJSONError, dumps, loads
+from nostrtx.nostr.kinds import FOLLOW_LIST
+from nostrtx.nostr.lists import listed_pubkeys
+from nostrtx.relay.complaint import Complaint
+from nostrtx.relay.policies.follow_lists import Pieces, follow_lists
+from nostrtx.relay.policies.trust_record import CLAIM, RECORD, TrustRecord, unpack
+from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.policies import TrustSettings
+
+#: The topic of the bus: that it was found anew. What was, is in the store.
+TOPIC: Final = "trust"
+
+#: How long after a root's list has changed all is found anew, in seconds.
+ROOT_SECONDS: Final = 60.0
+
+#: How long one process may take before others try, in seconds.
+_CLAIM_SECONDS: Final = 300.0
+
+#: How long to wait before trying again, in seconds.
+_RETRY_SECONDS: Final = 5.0
+
+#: How many lists that came lately are remembered.
+_MOST_NOTED: Final = 10_000
+
+
+class Trust:
+    """
+    How far everybody is from the roots.
+
+    Args:
+        settings: Who the roots are, and how far it goes.
+        store: Where follow lists are.
+        broadcaster: Hears from other processes, and tells them.
+        clock: Wall-clock time.
+        random_bytes: Makes a name for this process that no other has.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: TrustSettings,
+        store: IEventStore,
+        broadcaster: IBroadcaster,
+        clock: IReactorTime,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._bus = broadcaster
+        self._clock = clock
+        self._roots = tuple(sorted({bytes.fromhex(key) for key in settings.roots}))
+        self._depths: dict[bytes, int] = dict.fromkeys(self._roots, 0)
+        self._random_bytes = random_bytes
+        self._name = ""
+        self._begun_at = 0.0
+        self._due_at = 0.0
+        self._noted: deque[tuple[float, bytes]] = deque(maxlen=_MOST_NOTED)
+        self._unread: set[bytes] = set()
+        self._is_reading = False
+        self._runs = False
+        self._complaint = Complaint(self._log, "Finding whom to trust")
+        self._tasks = BackgroundTasks()
+
+    def __len__(self) -> int:
+        return len(self._depths)
+
+    def depth(self, pubkey: bytes) -> int | None:
+        """How many steps lead from a root to somebody; None if none do."""
+        return self._depths.get(pubkey)
+
+    def start(self) -> None:
+        """Take what is known from the store, and keep up; the store is open."""
+        self._runs = True
+        if self._roots:
+            self._name = self._random_bytes(8).hex()
+            self._tasks.start(self._follow(), "Finding whom to trust")
+
+    def stop(self) -> None:
+        """Keep up no more."""
+        self._runs = False
+        self._tasks.cancel_all()
+
+    def heard(self) -> None:
+        """Another process has found it anew."""
+        if self._runs and self._roots:
+            self._tasks.start(self._look_again(), "Reading whom to trust")
+
+    def note(self, event: Event, seq: int, now: float) -> None:
+        """Take note of whom somebody follows newly."""
+        if event.kind != FOLLOW_LIST:
+            return
+        distance = self._depths.get(event.pubkey)
+        if distance is None or distance >= self._settings.depth:
+            return
+        self._noted.append((now, event.pubkey))
+        self._add(distance + 1, listed_pubkeys(event), self._depths, self._unread)
+        self._read_soon()
+        if distance == 0:
+            self._due_at = min(self._due_at, now + ROOT_SECONDS)
+
+    def _add(
+        self,
+        distance: int,
+        pubkeys: list[bytes],
+        depths: dict[bytes, int],
+        unread: set[bytes],
+    ) -> None:
+        """Take people in who are followed from one step nearer."""
+        goes_on = distance < self._settings.depth
+        for pubkey in pubkeys:
+            known = depths.get(pubkey)
+            if known is None:
+                if len(depths) >= self._settings.max_pubkeys:
+                    return
+            elif known <= distance:
+                continue
+            depths[pubkey] = distance
+            if goes_on:
+                unread.add(pubkey)
+
+    async def _follow(self) -> None:
+        await self._try(self._look(at_once=True))
+        while True:
+            wait = self._due_at - self._clock.seconds()
+            if wait > 0:
+                # A root's list may make it due earlier.
+                await deferLater(self._clock, min(wait, ROOT_SECONDS / 4))
+            elif not await self._try(self._refresh()):
+                await deferLater(self._clock, _RETRY_SECONDS)
+
+    async def _look_again(self) -> None:
+        await self._try(self._look())
+
+    async def _try(self, doing: Awaitable[bool]) -> bool:
+        """Wait for something; False if it fails, of which note is taken."""
+        try:
+            done = await doing
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._complaint.fails(error)
+            return False
+        self._complaint.works()
+        return done
+
+    async def _look(self, at_once: bool = False) -> bool:
+        """
+        Take what the store has, if it is newer and fits the settings.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        packed = self._store.record(RECORD)
+        if isinstance(packed, Deferred):
+            packed = await packed
+        record = unpack(packed)
+        if (
+            record is None
+            or record.roots != self._roots
+            or record.depth != self._settings.depth
+            or record.begun_at <= self._begun_at
+        ):
+            return False
+        depths: dict[bytes, int] = {}
+        pieces = Pieces(self._clock)
+        for part in record.parts():
+            depths.update(part)
+            if not at_once:
+                await pieces.rest_if_due()
+        self._take(depths, record.begun_at)
+        return True
+
+    async def _refresh(self) -> bool:
+        """
+        Find all of it anew, unless another process does; whether it is known.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        if await self._look() and self._due_at > self._clock.seconds():
+            return True
+        now = self._clock.seconds()
+        if not await self._claim(now, now + _CLAIM_SECONDS):
+            return False
+        depths = await self._find()
+        self._take(depths, now)
+        packed = TrustRecord.of(self._roots, self._settings.depth, now, depths).pack()
+        await self._store.change_record(RECORD, lambda there: packed)
+        await self._claim(now, 0)
+        self._bus.publish(TOPIC, b"")
+        self._log.info(
+            "{count} keys are trusted, at most {depth} steps from the roots.",
+            count=len(depths),
+            depth=self._settings.depth,
+        )
+        return True
+
+    async def _claim(self, now: float, until: float) -> bool:
+        """Be the only process that finds it, until then; False if another one is."""
+        mine = dumps({"by": self._name, "until": until})
+
+        def change(there: bytes | None) -> bytes | None:
+            try:
+                claim: Any = {} if there is None else loads(there)
+            except NotJSONError:
+                claim = {}
+            is_free = claim.get("by") == self._name or claim.get("until", 0) < now
+            return mine if is_free else None
+
+        return await self._store.change_record(CLAIM, change)
+
+    async def _find(self) -> dict[bytes, int]:
+        """Whom the follow lists in the store lead to, nearest first."""
+        depths = dict.fromkeys(self._roots, 0)
+        if self._begun_at == 0.0:
+            # Nothing is known yet, so what is found counts at once.
+            self._depths = depths
+        unread: set[bytes] = set(self._roots)
+        for distance in range(1, self._settings.depth + 1):
+            nearer, unread = sorted(unread), set()
+            async for _, pubkeys in follow_lists(self._store, self._clock, nearer):
+                self._add(distance, pubkeys, depths, unread)
+        return depths
+
+    def _take(self, depths: dict[bytes, int], begun_at: float) -> None:
+        """Let what was found hold, with what came since that was begun."""
+        self._depths = depths
+        self._begun_at = begun_at
+        self._due_at = begun_at + self._settings.refresh_seconds
+        while self._noted and self._noted[0][0] < begun_at - 1:
+            self._noted.popleft()
+        self._unread.update(pubkey for _, pubkey in self._noted)
+        self._read_soon()
+
+    def _read_soon(self) -> None:
+        if self._runs and self._unread and not self._is_reading:
+            self._is_reading = True
+            self._tasks.start(self._read_on(), "Reading follow lists")
+
+    async def _read_on(self) -> None:
+        """Go on from those whose lists have not been read."""
+        try:
+            while self._unread:
+                some, self._unread = sorted(self._unread), set()
+                await self._try(self._read(some))
+        finally:
+            self._is_reading = False
+
+    async def _read(self, people: list[bytes]) -> bool:
+        async for pubkey, follows in follow_lists(self._store, self._clock, people):
+            distance = self._depths.get(pubkey)
+            if distance is not None and distance < self._settings.depth:
+                self._add(distance + 1, follows, self._depths, self._unread)
+        return True
