@@ -1,0 +1,72 @@
+"""Tests for :mod:`nostrtx.relay.policies.lists` and its entries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nostrtx.relay.policies.lists import Lists
+from nostrtx.settings.policies import ListSettings
+from nostrtx.storage.memory import MemoryEventStore
+from tests.relay.policies.test_list_files import at_once
+from tests.relay.policies.test_nostr_lists import listing, people
+from tests.storage.events import ALICE, NOW
+
+
+class ListsTests(SynchronousTestCase):
+    """Tests for :class:`nostrtx.relay.policies.lists.Lists`."""
+
+    def setUp(self) -> None:
+        """A list of all sorts of sources, and an empty one."""
+        self.path = Path(self.mktemp())
+        self.path.write_text(f"{2:064x}\n")
+        self.store = MemoryEventStore()
+        self.lists = Lists(
+            {
+                "all": ListSettings(
+                    pubkeys=(f"{1:064x}",),
+                    words=("spam",),
+                    addresses=("10.0.0.0/8",),
+                    files=(str(self.path),),
+                    nostr=(ALICE.hex(), f"30000:{ALICE.hex()}:x"),
+                ),
+                "empty": ListSettings(),
+            },
+            self.store,
+            Clock(),
+        )
+        self.changes = 0
+        self.lists.on_change(self.changed)
+        self.addCleanup(self.lists.stop)
+
+    def changed(self) -> None:
+        """Count changes."""
+        self.changes += 1
+
+    def test_names(self) -> None:
+        """Lists are known by their names."""
+        self.assertIn("all", self.lists)
+        self.assertNotIn("none", self.lists)
+        self.assertRaises(KeyError, self.lists.entries, "none")
+        self.assertEqual(len(self.lists.entries("empty")), 0)
+
+    def test_union(self) -> None:
+        """A list is all that its sources hold."""
+        self.successResultOf(self.store.save_events([listing(3)]))
+        self.lists.start(at_once)
+        self.assertTrue(self.lists.loaded.is_past)
+        entries = self.lists.entries("all")
+        self.assertEqual(entries.pubkeys, people(1, 2, 3))
+        self.assertEqual(entries.words, {"spam"})
+        self.assertEqual(entries.addresses, {"10.0.0.0/8"})
+        self.assertEqual(len(entries), 5)
+
+    def test_changes(self) -> None:
+        """Whoever asked is told when something else is on a list."""
+        self.lists.start(at_once)
+        self.changes = 0
+        self.lists.note(listing(4, kind=30000, d="x"), 1, NOW)
+        self.assertEqual(self.changes, 1)
+        self.assertEqual(self.lists.entries("all").pubkeys, people(1, 2, 4))
