@@ -55,8 +55,21 @@ def folded(text: str) -> str:
     """A text in which case, width, ligatures and accents make no difference."""
     if text.isascii():
         return text.lower()
-    plain = normalize("NFKD", text.casefold())
-    return normalize("NFKC", _DROPPED.sub("", plain)).casefold()
+    parted = normalize("NFKD", text.casefold())
+    return normalize("NFKC", _DROPPED.sub("", parted)).casefold()
+
+
+def plain(text: str) -> str:
+    """
+    A text in which case, width, ligatures and accents make no difference, quickly.
+
+    Unlike what is :func:`folded`, it may hold parts of letters by themselves, such as
+    the voiced marks of Japanese: only to be compared with its like.
+    """
+    if text.isascii():
+        return text.lower()
+    text = normalize("NFKD", text).casefold()
+    return text if _DROPPED.search(text) is None else _DROPPED.sub("", text)
 
 
 def raw_content(raw: bytes) -> str:
@@ -75,16 +88,14 @@ def readable_text(event: Event) -> str:
     members.
     """
     kind = event.kind
-    if kind in _ENCRYPTED or any(kind in kinds for kinds in LISTS):
+    if kind in _ENCRYPTED or (kind >= 10000 and any(kind in some for some in LISTS)):
         content = ""
     else:
         content = raw_content(event.raw)
         if kind in _OBJECTS:
             content = _members(content)
-    for tag in event.tags:
-        if tag[0] in _TEXT_TAGS and len(tag) > 1:
-            content += "\n" + tag[1]
-    return content
+    tags = [tag[1] for tag in event.tags if tag[0] in _TEXT_TAGS and len(tag) > 1]
+    return "\n".join([content, *tags]) if tags else content
 
 
 def _members(content: str) -> str:

@@ -6,7 +6,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.nostr.text import folded, raw_content, readable_text
+from nostrtx.nostr.text import folded, plain, raw_content, readable_text
 from tests.storage.events import make_event
 
 
@@ -18,6 +18,16 @@ class FoldedTests(SynchronousTestCase):
         for text in ("CASINO", "ｃａｓｉｎｏ", "Cásinö", "ca\u200bsino", "𝓬𝓪𝓼𝓲𝓷𝓸"):
             self.assertEqual(folded(text), "casino")
         self.assertEqual(folded("Straße ﬁn"), "strasse fin")
+
+
+class PlainTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.nostr.text.plain`."""
+
+    def test_same(self) -> None:
+        """Case, width, ligatures, accents and invisible characters do not count."""
+        for text in ("CASINO", "ｃａｓｉｎｏ", "Cásinö", "ca\u200bsino", "𝓒𝓐𝓢𝓘𝓝𝓞"):
+            self.assertEqual(plain(text), "casino")
+        self.assertEqual(plain("Straße ﬁn İ"), "strasse fin i")
 
 
 class RawContentTests(SynchronousTestCase):

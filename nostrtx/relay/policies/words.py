@@ -16,7 +16,7 @@ from unicodedata import category
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
-from nostrtx.nostr.text import UNSPACED, folded
+from nostrtx.nostr.text import UNSPACED, plain
 
 #: So much of a text is looked at, in characters.
 MAX_TEXT: Final = 100_000
@@ -42,7 +42,7 @@ class WordSearch:
         self._entries: list[list[tuple[str, bool, bool]]] = []
         places: dict[str, int] = {}
         for entry in entries:
-            text = " ".join(folded(entry.strip("* ")).split())
+            text = " ".join(plain(entry.strip("* ")).split())
             if not text:
                 continue
             at = places.setdefault(text, len(places))
@@ -63,8 +63,8 @@ class WordSearch:
         """The entries that are in ``text``, as they were given."""
         if self._search is None:
             return _NOTHING
-        text = folded(text[:MAX_TEXT])
-        if self._has_phrases:
+        text = plain(text[:MAX_TEXT])
+        if self._has_phrases and ("\n" in text or "  " in text or "\t" in text):
             text = " ".join(text.split())
         hits = self._search.find_matches_as_indexes(text, overlapping=True)
         if not hits:
@@ -84,6 +84,9 @@ class WordSearch:
 def _is_within(text: str, at: int) -> bool:
     """Whether a word goes on from before ``at`` to there."""
     before, after = text[at - 1], text[at]
+    if category(after)[0] == "M" or "\u1160" <= after <= "\u11ff":
+        # A mark, or the rest of a Korean syllable, belongs to the letter before.
+        return True
     return (
         _is_part(before)
         and _is_part(after)

@@ -49,6 +49,8 @@ class WordSearchTests(SynchronousTestCase):
         """Where no spaces part words, a word is found anywhere."""
         self.assert_found("在线赌场游戏", "赌场", among=("赌场",))
         self.assert_found("खेलना", among=("खेल",))
+        self.assert_found("ばか", "ばか", among=("ばか", "は", "はか"))
+        self.assert_found("가방", "가방", "방", among=("가방", "방", "바"))
 
     def test_signs(self) -> None:
         """An entry need not consist of letters."""

@@ -1,0 +1,95 @@
+"""
+What a table of rules costs for each event: ``python -m benchmarks.rules``.
+
+Ten rules, with 10,000 keys, 1,000 words, networks, trust and kinds, over real notes
+that pass all of them, so that every rule is asked; and the same without words.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from timeit import repeat
+from typing import Final
+
+from twisted.internet.task import Clock
+
+from nostrtx.interfaces.policies import Source
+from nostrtx.nostr.event import stored_event
+from nostrtx.relay.policies.lists import Lists
+from nostrtx.relay.policies.rules import Rules
+from nostrtx.settings.policies import ListSettings, RuleSettings
+from nostrtx.storage.memory import MemoryEventStore
+
+_EVENTS: Final = Path(__file__).parents[1] / "tests" / "data" / "real-events.jsonl"
+
+#: How often all events are gone through, and how often that is measured.
+_ROUNDS: Final = 20
+_REPEATS: Final = 5
+
+
+def _lists(choice: random.Random) -> dict[str, ListSettings]:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [
+        "xq" + "".join(choice.choices(letters, k=choice.randint(3, 10)))
+        for _ in range(1000)
+    ]
+    return {
+        "people": ListSettings(
+            pubkeys=tuple([choice.randbytes(32).hex() for _ in range(10_000)])
+        ),
+        "spam": ListSettings(words=tuple(words)),
+        "places": ListSettings(
+            addresses=tuple([f"10.{at}.0.0/16" for at in range(256)])
+        ),
+    }
+
+
+def _table(has_words: bool) -> list[RuleSettings]:
+    """Ten rules, none of which holds."""
+    plain = [
+        RuleSettings(kinds=(64_000, "65000-65535")),
+        RuleSettings(authors=("people",)),
+        RuleSettings(addresses=("places",)),
+        RuleSettings(trust=2, verdict="accept"),
+        RuleSettings(authenticated=True),
+        RuleSettings(not_authors=("people",), tags=("never",)),
+        RuleSettings(trust=1, addresses=("places", "203.0.114.0/24")),
+    ]
+    if not has_words:
+        return [*plain, *plain[1:4]]
+    words = [("spam",), ("xqcasino", "*xqcoin*"), ("spam", "free xqsats")]
+    return [*plain, *[RuleSettings(words=some) for some in words]]
+
+
+def _measure(name: str, table: list[RuleSettings], any_script: bool = True) -> None:
+    choice = random.Random(1)
+    lists = Lists(_lists(choice), MemoryEventStore(), Clock())
+    trusted = {choice.randbytes(32): 2 for _ in range(100_000)}
+    rules = Rules(table, lists, trusted.get, False, Counter())
+    with _EVENTS.open("rb") as lines:
+        events = [stored_event(line.strip()) for line in lines]
+    events = [one for one in events if one.kind == 1]
+    if not any_script:
+        events = [one for one in events if one.raw.isascii()]
+    source = Source("203.0.113.7")
+
+    def all_events() -> None:
+        for event in events:
+            rules.check_event(event, source)
+
+    seconds = min(repeat(all_events, number=_ROUNDS, repeat=_REPEATS))
+    print(f"{name}: {seconds / _ROUNDS / len(events) * 1e6:.2f} µs an event")
+
+
+def main() -> None:
+    """Measure, and print what came out."""
+    _measure("no rules", [])
+    _measure("ten rules, no words", _table(False))
+    _measure("ten rules with words", _table(True))
+    _measure("ten rules with words, notes in ASCII", _table(True), False)
+
+
+if __name__ == "__main__":
+    main()
