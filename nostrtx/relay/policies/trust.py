@@ -3,7 +3,8 @@
 Whom the operator's people trust: how many steps of following lead to somebody.
 
 It is found in the follow lists in the store, every so often by one of the relay's
-processes, and kept there for the others and for the next start. In between, whom
+processes, and kept there for the others; the next start begins with it, and finds it
+anew meanwhile. In between, whom
 somebody follows newly is trusted at once; who is followed no more stays until then, or
 for a minute if it was a root who followed.
 """
@@ -39,6 +40,9 @@ ROOT_SECONDS: Final = 60.0
 
 #: How long one process may take before others try, in seconds.
 _CLAIM_SECONDS: Final = 300.0
+
+#: What was found so many seconds ago is not found anew at the start.
+_FRESH_SECONDS: Final = 10.0
 
 #: How long to wait before trying again, in seconds.
 _RETRY_SECONDS: Final = 5.0
@@ -145,6 +149,12 @@ class Trust:
 
     async def _follow(self) -> None:
         await self._try(self._look(at_once=True))
+        if self._begun_at < self._clock.seconds() - _FRESH_SECONDS:
+            # Lists may have come that no process has noted there.
+            self._due_at = 0.0
+        elif self._begun_at:
+            self._unread.update(self._roots)
+            self._read_soon()
         while True:
             wait = self._due_at - self._clock.seconds()
             if wait > 0:

@@ -125,12 +125,28 @@ class TrustTests(SynchronousTestCase):
         self.assert_depths(trust, 0, 1, None, 2)
 
     def test_restart(self) -> None:
-        """The next start knows at once, and finds nothing anew before it is time."""
+        """The next start knows at once, and finds out what else has come."""
         self.save(follows(1, 2), follows(2, 3))
-        self.process().stop()
+        trust = self.process()
+        self.arrives(follows(1, 2, 4, at=NOW + 1), trust)
+        trust.stop()
+        self.clock.advance(600)
+        self.store.hold_pages = True
+        trust = self.process()
+        self.assert_depths(trust, 0, 1, 2, None)
+        self.store.hold_pages = False
+        self.store.queries[-1].answer()
+        self.assert_depths(trust, 0, 1, 2, 1)
+
+    def test_quick_restart(self) -> None:
+        """What was found a moment ago is not found anew, but for the roots' lists."""
+        self.save(follows(1, 2), follows(2, 3))
+        trust = self.process()
+        self.arrives(follows(1, 2, 4, at=NOW + 1), trust)
+        trust.stop()
         asked = len(self.store.queries)
-        self.assert_depths(self.process(), 0, 1, 2)
-        self.assertEqual(len(self.store.queries), asked)
+        self.assert_depths(self.process(), 0, 1, 2, 1)
+        self.assertEqual(len(self.store.queries), asked + 2)
 
     def test_other_settings(self) -> None:
         """What was found for other roots is of no use."""
