@@ -33,8 +33,8 @@ from nostrtx.settings.limits import (
     NegentropySettings,
     TimingSettings,
 )
-from nostrtx.settings.rates import RateSettings
 from nostrtx.settings.policies import ListSettings, RuleSettings, TrustSettings
+from nostrtx.settings.rates import RateSettings
 from nostrtx.settings.storing import ClusterSettings, SearchSettings, StoreSettings
 
 

@@ -135,7 +135,7 @@ class TableTests(RuleBookTestCase):
         self.assertIsNone(self.under_test.relay.arrival("203.0.113.1"))
         self.apply("[[rules]]\naddresses = ['203.0.113.0/24']")
         refusal = self.under_test.relay.arrival("203.0.113.1")
-        self.assertEqual(refusal, (403, "blocked: not taken here"))
+        self.assertEqual(refusal, (403, "blocked: not taken here", 0))
 
 
 class AskToReadTests(RuleBookTestCase):
