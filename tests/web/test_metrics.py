@@ -78,6 +78,21 @@ class MetricsTests(SynchronousTestCase):
         )
         self.assertEqual(self.values("nostrtx_events_refused", "reason"), {"pow": 1})
 
+    def test_rules(self) -> None:
+        """Of each rule of the table it is told how often it held, and what came."""
+        held = self.statistics.measurements.rules
+        held.update(
+            ["no-links/refused/no", "rule-1/accepted/yes", "rule-1/accepted/yes"]
+        )
+        samples = self.shown()["nostrtx_rule_matches"].samples
+        self.assertEqual(
+            [(sample.labels, sample.value) for sample in samples],
+            [
+                ({"rule": "no-links", "verdict": "refused", "enforced": "no"}, 1),
+                ({"rule": "rule-1", "verdict": "accepted", "enforced": "yes"}, 2),
+            ],
+        )
+
     def test_rates(self) -> None:
         """Refusals by rates are counted by setting, also those that never happened."""
         settings = RateSettings(address_events="1/d", pubkey_bytes="9/d")

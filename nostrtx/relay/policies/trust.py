@@ -219,8 +219,11 @@ class Trust:
             return False
         depths = await self._find()
         self._take(depths, now)
-        packed = TrustRecord.of(self._roots, self._settings.depth, now, depths).pack()
-        await self._store.change_record(RECORD, lambda there: packed)
+        # That is called in a thread, as a rule; what comes meanwhile is not in it.
+        found, depth = depths.copy(), self._settings.depth
+        await self._store.change_record(
+            RECORD, lambda there: TrustRecord.of(self._roots, depth, now, found).pack()
+        )
         await self._claim(now, 0)
         self._bus.publish(TOPIC, b"")
         self._log.info(
@@ -252,7 +255,7 @@ class Trust:
             self._depths = depths
         unread: set[bytes] = set(self._roots)
         for distance in range(1, self._settings.depth + 1):
-            nearer, unread = sorted(unread), set()
+            nearer, unread = list(unread), set()
             async for _, pubkeys in follow_lists(self._store, self._clock, nearer):
                 self._add(distance, pubkeys, depths, unread)
         return depths
@@ -276,7 +279,7 @@ class Trust:
         """Go on from those whose lists have not been read."""
         try:
             while self._unread:
-                some, self._unread = sorted(self._unread), set()
+                some, self._unread = list(self._unread), set()
                 await self._try(self._read(some))
         finally:
             self._is_reading = False

@@ -15,7 +15,7 @@ from nostrtx.interfaces.policies import (
 )
 from nostrtx.nostr.event import Event
 from nostrtx.settings.file import parse_settings
-from tests.relay.fakes import accepted
+from tests.relay.fakes import RelayUnderTest, accepted
 from tests.relay.policies.test_list_files import at_once
 from tests.relay.visitor import VisitorTestCase
 from tests.storage.events import NOW, public_key, signed_event
@@ -217,6 +217,19 @@ class ReplacementTests(RuleBookTestCase):
         self.assert_not_taken(
             signed_event(_STRANGER, kind=2), "blocked: not taken here"
         )
+
+    def test_not_ready(self) -> None:
+        """A relay that does not know its lists yet is not ready to serve."""
+        self.book.stop()
+        text = f"[lists.a]\nnostr = ['{public_key(_OWNER).hex()}']"
+        under_test = RelayUnderTest(parse_settings(text))
+        under_test.store.hold_pages = True
+        book = under_test.relay.rule_book
+        book.start(at_once)
+        self.addCleanup(book.stop)
+        self.assertIn("lists", under_test.relay.faults())
+        under_test.store.queries[-1].answer()
+        self.assertNotIn("lists", under_test.relay.faults())
 
     def test_two_at_once(self) -> None:
         """Of two tables that follow each other quickly, the later one holds."""
