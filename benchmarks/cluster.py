@@ -20,7 +20,8 @@ from benchmarks.running import (
     stop,
     temporary_directory,
 )
-from tests.live.postgres_server import PostgresServer, free_port
+from tests.live.free_ports import free_port
+from tests.live.postgres_server import PostgresServer
 
 _NODE = """\
 [store]

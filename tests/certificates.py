@@ -67,3 +67,33 @@ def write_certificates(directory: Path, address: str = "127.0.0.1") -> None:
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Write a certificate for ``localhost``, and its key, which may be one file."""
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = _name("localhost")
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(secret, hashes.SHA256())
+    )
+    private = secret.private_bytes(
+        Encoding.PEM,
+        PrivateFormat.PKCS8,
+        NoEncryption(),
+    )
+    public = signed.public_bytes(Encoding.PEM)
+    if certificate == key:
+        certificate.write_bytes(public + private)
+    else:
+        certificate.write_bytes(public)
+        key.write_bytes(private)

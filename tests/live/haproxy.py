@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tests.certificates import make_certificate
+from tests.live.free_ports import free_ports
 from tests.live.proxy_process import (
     ProxyProcess,
-    free_ports,
-    make_certificate,
     program,
+    replaced,
 )
 from tests.live.relay_process import ROOT
 
@@ -77,13 +78,9 @@ class HAProxy(ProxyProcess):
         proxy = cls(secure, proxied)
         make_certificate(proxy.certificate, proxy.certificate)
         proxy.write(nodes, changes)
-        try:
-            master = str(proxy.directory / _MASTER)
-            file = str(proxy._file)
-            await proxy.run([_PROGRAM, "-W", "-db", "-S", master, "-f", file])
-        except BaseException:
-            await proxy.stop()
-            raise
+        master = str(proxy.directory / _MASTER)
+        file = str(proxy._file)
+        await proxy.run([_PROGRAM, "-W", "-db", "-S", master, "-f", file])
         return proxy
 
     @property
@@ -164,13 +161,4 @@ def deployed(changes: Mapping[str, str]) -> str:
     if os.getuid() != 0:
         for line in ("user haproxy", "group haproxy", "chroot /var/lib/haproxy"):
             text = text.replace(f"    {line}\n", "")
-    return text
-
-
-def replaced(text: str, changes: Mapping[str, str]) -> str:
-    """``text`` after replacements, each of which must apply."""
-    for old, new in changes.items():
-        if old not in text:
-            raise ValueError(f"{old!r} is not in the configuration")
-        text = text.replace(old, new)
     return text

@@ -10,12 +10,12 @@ from pathlib import Path
 from signal import SIGHUP
 from typing import Final
 
-from tests.live.haproxy import replaced
+from tests.certificates import make_certificate
+from tests.live.free_ports import free_ports
 from tests.live.proxy_process import (
     ProxyProcess,
-    free_ports,
-    make_certificate,
     program,
+    replaced,
 )
 from tests.live.relay_process import ROOT
 
@@ -89,11 +89,7 @@ class Nginx(ProxyProcess):
         make_certificate(proxy.certificate, proxy.directory / "relay.key")
         proxy.write(nodes, changes)
         file = str(proxy.directory / "nginx.conf")
-        try:
-            await proxy.run([_PROGRAM, "-p", str(proxy.directory), "-c", file])
-        except BaseException:
-            await proxy.stop()
-            raise
+        await proxy.run([_PROGRAM, "-p", str(proxy.directory), "-c", file])
         return proxy
 
     @property

@@ -11,10 +11,10 @@ from typing import Final
 import psycopg
 from twisted.trial.unittest import SkipTest
 
+from tests.live.free_ports import free_port
 from tests.live.postgres_server import (
     PostgresServer,
     ServerFailed,
-    free_port,
     private_directory,
     shared_server,
     unprivileged,

@@ -13,7 +13,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,8 @@ from typing import Any, Final
 
 import psycopg
 from twisted.trial.unittest import SkipTest
+
+from tests.live.free_ports import free_port
 
 _USER: Final = "postgres"
 _START_SECONDS: Final = 60
@@ -60,14 +61,6 @@ def programs() -> Path:
     if not found:
         raise SkipTest("no PostgreSQL: apt-get install postgresql")
     return max(found, key=lambda path: float(path.parent.name))
-
-
-def free_port() -> int:
-    """A port of the loopback interface that is free at this moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 def unprivileged() -> dict[str, Any]:

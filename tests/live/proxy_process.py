@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-from collections.abc import Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
 from tempfile import mkdtemp
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, ProcessDone, ProcessTerminated
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
@@ -37,20 +30,6 @@ class ProxyDied(Exception):
 def program(name: str) -> str | None:
     """Where a program is, also one of those that Debian keeps for the administrator."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
-def free_ports(count: int) -> list[int]:
-    """
-    Some ports on which nobody listens, all different.
-
-    For servers that cannot choose one themselves; with bad luck somebody else takes
-    one before they do.
-    """
-    with ExitStack() as held:
-        return [
-            held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            for _ in range(count)
-        ]
 
 
 class _Process(ProcessProtocol):
@@ -101,8 +80,15 @@ class ProxyProcess:
 
         Raises:
             ProxyDied: It ended instead.
-            TimeoutError: It takes none.
+            TimeoutError: It takes none, and was ended.
         """
+        try:
+            await self._run(command)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _run(self, command: Sequence[str]) -> None:
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         reactor.spawnProcess(
             self._process, command[0], command, environment, str(self.directory)
@@ -155,31 +141,10 @@ async def _is_open(port: int) -> bool:
     return True
 
 
-def make_certificate(certificate: Path, key: Path) -> None:
-    """Write a certificate for ``localhost``, and its key, which may be one file."""
-    secret = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(secret.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(secret, SHA256())
-    )
-    private = secret.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    public = signed.public_bytes(serialization.Encoding.PEM)
-    if certificate == key:
-        certificate.write_bytes(public + private)
-    else:
-        certificate.write_bytes(public)
-        key.write_bytes(private)
+def replaced(text: str, changes: Mapping[str, str]) -> str:
+    """``text`` after replacements, each of which must apply."""
+    for old, new in changes.items():
+        if old not in text:
+            raise ValueError(f"{old!r} is not in the configuration")
+        text = text.replace(old, new)
+    return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Final
@@ -13,6 +12,7 @@ from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from tests.live.free_ports import free_port
 from tests.live.occasion import Occasion
 from tests.live.reactor import reactor
 
@@ -48,13 +48,6 @@ class _Process(ProcessProtocol):
         assert isinstance(reason.value, (ProcessDone, ProcessTerminated))
         self.serves.fails(RedisDied(self.output))
         self.ended.happens(True)
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 class RedisServer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.live import test_commands
-from tests.live.postgres_server import free_port, shared_server
+from tests.live.free_ports import free_port
+from tests.live.postgres_server import shared_server
 from tests.live.postgres_stores import empty_database, give_back
 
 

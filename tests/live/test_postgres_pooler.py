@@ -13,8 +13,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from nostrtx.interfaces.store import SaveOutcome
 from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.session import Session, connection_parameters
+from tests.live.free_ports import free_port
 from tests.live.postgres_server import (
-    free_port,
     private_directory,
     shared_server,
     unprivileged,

@@ -19,7 +19,8 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.storage.postgres.migrations import migrations, prepare_store
 from nostrtx.storage.postgres.session import connection_parameters
 from tests.live.cutting_proxy import CuttingProxy
-from tests.live.postgres_server import PostgresServer, free_port, shared_server
+from tests.live.free_ports import free_port
+from tests.live.postgres_server import PostgresServer, shared_server
 from tests.live.postgres_stores import Node, empty_database, give_back, postgres_store
 from tests.storage.events import NOW, event_id, make_event
 from tests.storage.waiting_reactor import WaitingReactor
