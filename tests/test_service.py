@@ -20,16 +20,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from nostrtx.admin_service import AdminService
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.joining import BroadcasterService
 from nostrtx.key_service import KeyService
+from nostrtx.listener_service import ListenerService, RelayURLs
 from nostrtx.relay.relay import Relay
 from nostrtx.service import (
     AnnouncementService,
-    ListenerService,
     RelayService,
-    RelayURLs,
     SequentialService,
     StoreService,
     make_service,
@@ -42,6 +42,7 @@ from nostrtx.settings.limits import IngestSettings
 from nostrtx.settings.storing import StoreSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
+from nostrtx.takeover.takeover import no_takeover
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.websocket import RelayWebSocketFactory
 from tests.certificates import write_certificates
@@ -360,6 +361,8 @@ class ListenerServiceTests(ListeningTestCase):
             urls,
             facts,
             (),
+            AdminService(settings, self.reactor, MemoryEventStore(), facts, dict),
+            no_takeover(),
         )
 
     def trouble(self, *endpoints: str) -> str:
@@ -520,7 +523,7 @@ class MakeServiceTests(ListeningTestCase):
         )
         service: Any = make_service(settings, self.reactor)
         kinds = [type(child) for child in service]
-        self.assertEqual(kinds[:3], [StoreService, KeyService, BroadcasterService])
+        self.assertEqual(kinds[1:4], [StoreService, KeyService, BroadcasterService])
         self.assertFalse(os.path.exists(path))
         service = make_service(_IN_MEMORY, self.reactor)
         self.assertNotIn(KeyService, [type(child) for child in service])

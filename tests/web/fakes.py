@@ -89,7 +89,7 @@ class FakeSession:
         """Count it."""
         self.lost += 1
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """Answer as a session with one subscription does."""
         self.client.send(b'["CLOSED","s",""]')
 

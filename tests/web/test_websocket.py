@@ -111,7 +111,7 @@ class ShutDownTests(SynchronousTestCase):
         edge = Edge()
         _, transport, session = edge.open()
 
-        def fail() -> None:
+        def fail(why: str = "") -> None:
             raise ValueError("on purpose")
 
         session.shut_down = fail  # type: ignore[method-assign]

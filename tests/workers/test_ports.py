@@ -48,7 +48,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
         self.assertEqual([each.address for each in opened], [("127.0.0.1", 7447)] * 3)
         self.assertTrue(all(each.listens for each in opened))
         numbers = [self.ports.of_worker(number) for number in range(3)]
-        self.assertEqual(numbers, [[each.fileno()] for each in opened])
+        self.assertEqual(numbers, [[[each.fileno()]] for each in opened])
 
     def test_any_port(self) -> None:
         """If the system chooses the port, it is the same for all."""
@@ -80,7 +80,9 @@ class PortsOfWorkersTests(SynchronousTestCase):
         opened = self.system.open()
         for number in range(3):
             descriptors = self.ports.of_worker(number)
-            ports = [each.address[1] for each in opened if each.fileno() in descriptors]
+            ports = [
+                each.address[1] for each in opened if [each.fileno()] in descriptors
+            ]
             self.assertEqual(ports, [1, 2, 3])
 
     def test_close(self) -> None:
@@ -98,7 +100,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
         self.ports.give_up(1)
         after = [self.ports.of_worker(number) for number in range(3)]
         self.assertEqual((after[0], after[2]), (before[0], before[2]))
-        for old, new in zip(before[1], after[1], strict=True):
+        for (old,), (new,) in zip(before[1], after[1], strict=True):
             self.assertTrue(self.system.find(old).closed)
             reserved = self.system.find(new)
             self.assertEqual((reserved.listens, reserved.closed), (False, False))
@@ -131,7 +133,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
 
     def test_port(self) -> None:
         """Ports are what reactors promise."""
-        port = PortOfWorkers([], socket.socket)
+        port = PortOfWorkers(0, [], socket.socket)
         self.assertTrue(verifyObject(IListeningPort, port))
         port.startListening()
 
@@ -172,15 +174,17 @@ class InheritedPortsTests(SynchronousTestCase):
         self.assertEqual(
             self.reactor.adopted,
             [
-                (*pair, factory)
-                for pair in zip(self.descriptors[:2], families, strict=True)
+                (number, family, factory)
+                for (number,), family in zip(
+                    self.descriptors[:2], families, strict=True
+                )
             ],
         )
 
     def test_listens(self) -> None:
         """A port where the supervisor had given up this worker listens again."""
         serverFromString(self.ports, "tcp:1").listen(Factory())
-        served, other, _ = map(self.system.find, self.descriptors)
+        served, other, _ = (self.system.find(each) for (each,) in self.descriptors)
         self.assertEqual((served.listens, other.listens), (True, False))
         self.assertEqual((served.closed, other.closed), (True, False))
 

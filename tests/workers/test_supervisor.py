@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast
 
 import attrs
@@ -85,7 +85,9 @@ class StartTests(SupervisorTestCase):
             self.assertEqual(orders.settings.cluster, self.settings.cluster)
             self.assertEqual((orders.number, orders.name), (number, f"node/{number}"))
             self.assertEqual(orders.reactor, SpawningReactor.__module__)
-            self.assertEqual({orders.bus, *orders.ports}, set(process.inherited))
+            self.assertEqual(
+                {orders.bus, *chain(*orders.ports)}, set(process.inherited)
+            )
 
     def test_much_to_tell(self) -> None:
         """Settings may be as large as they like: nobody waits until they are read."""
@@ -262,7 +264,7 @@ class ReplaceTests(SupervisorTestCase):
         """
         supervisor, system = self.supervisor_with_port()
         first, *_ = self.processes[-2:]
-        (shared,) = first.inherited.keys() & set(first.orders.ports)
+        (shared,) = first.inherited.keys() & set(chain(*first.orders.ports))
         used: list[FakeSocket] = []
         for _ in range(MOST_AWAITED_DEATHS + 2):
             process = self.processes[-1] if used else first

@@ -82,14 +82,21 @@ class RunTests(SynchronousTestCase):
         self.ours, self.theirs = socket.socketpair()
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self.given_way: Deferred[None] = Deferred()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.reactor = RunningReactor()
         self.service = RecordingService()
 
     def run_worker(self) -> None:
         """Run it to the end."""
-        run(self.service, self.reactor, self.theirs, Reporter(self.theirs))
+        reporter = Reporter(self.theirs)
+        run(self.service, self.reactor, self.theirs, reporter, self.give_way)
+
+    def give_way(self) -> Deferred[None]:
+        """Write it down; it is done when the test says so."""
+        self.service.history.append("give way")
+        return self.given_way
 
     def read(self) -> None:
         """Have the reactor read the socket, as it does when there is something."""
