@@ -157,7 +157,8 @@ class ListenerService(Service):
         self._admin.resume()
         if self._tells:
             self._ports.tell(bool(self._settings.relay.url))
-        self._takeover.serves()
+        # Before that, connections wait, and a signal would kill.
+        self._reactor.callWhenRunning(self._takeover.serves)
 
     def give_way(self) -> Deferred[None]:
         """

@@ -92,6 +92,7 @@ class Line(_Watched):
     ) -> None:
         super().__init__(reactor, connection)
         self._said = said
+        self._is_over = False
 
     def say(self, word: bytes) -> None:
         """Say something; if nobody is there any more, that is read soon."""
@@ -108,5 +109,14 @@ class Line(_Watched):
             return None
         except OSError:
             received = b""
-        self._said(received)
-        return None if received else Failure(CONNECTION_DONE)
+        if received:
+            self._said(received)
+            return None
+        return Failure(CONNECTION_DONE)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The other one is gone."""
+        super().connectionLost(reason)
+        if not self._is_over:
+            self._is_over = True
+            self._said(b"")

@@ -111,7 +111,8 @@ class Takeover:
             ) from None
         except OSError as error:
             connection.close()
-            why = error.strerror or "it does not answer"
+            silent = isinstance(error, TimeoutError)
+            why = "nobody answers" if silent else error.strerror or error
             raise CannotServe(
                 f"nostr-relay: cannot take over at {self._path}: {why}"
             ) from None
