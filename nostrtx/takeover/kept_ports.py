@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
@@ -32,9 +34,16 @@ class KeptPorts:
     Args:
         reactor: Accepts connections.
         taken: What was taken over.
+        make_socket: Makes sockets as :func:`socket.socket` does.
     """
 
-    def __init__(self, reactor: Any, taken: TakenSockets) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        taken: TakenSockets,
+        make_socket: Callable[..., socket.socket] = socket.socket,
+    ) -> None:
+        self._make_socket = make_socket
         self._reactor = reactor
         self._taken = taken
         self._ports: dict[Key, IListeningPort] = {}
@@ -77,7 +86,13 @@ class KeptPorts:
         descriptors = self._taken.take(key)
         if descriptors:
             opened = adopt_tcp(
-                self._reactor, descriptors, port, factory, backlog, interface
+                self._reactor,
+                descriptors,
+                port,
+                factory,
+                backlog,
+                interface,
+                self._make_socket,
             )
         else:
             backlog = max(backlog, BACKLOG)

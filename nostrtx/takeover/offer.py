@@ -10,6 +10,7 @@ bytes, in the order in which the line names them. The other side answers with th
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -113,10 +114,10 @@ def receive_offer(connection: socket.socket) -> Offer:
     descriptors: list[int] = []
     try:
         while not line.endswith(b"\n"):
-            data, more, _, _ = socket.recv_fds(
-                connection, _READ, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            data, more, _, _ = socket.recv_fds(connection, _READ, _DESCRIPTORS)
             descriptors += more
+            for each in more:
+                os.set_inheritable(each, False)
             if not data:
                 raise OfferError("has ended the connection")
             line += data
@@ -141,6 +142,6 @@ def _parse(line: bytes, descriptors: Iterable[int]) -> Offer:
             tuple(map(str, key)): [next(numbers) for _ in range(count)]
             for key, count in ports
         }
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, StopIteration) as error:
         raise OfferError("says what is not understood") from error
     return Offer(pid, found)

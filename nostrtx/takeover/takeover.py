@@ -56,6 +56,7 @@ class Takeover:
         ports: Those of this relay.
         taken: Learns which sockets were taken over.
         give_way: Takes no more connections, and fires when all clients are gone.
+        receive: Waits for an offer, as :func:`receive_offer` does.
     """
 
     _log = Logger()
@@ -67,12 +68,14 @@ class Takeover:
         ports: IKeptPorts,
         taken: TakenSockets,
         give_way: Callable[[], Deferred[None]],
+        receive: Callable[[socket.socket], Offer] = receive_offer,
     ) -> None:
         self._path = path
         self._reactor = reactor
         self._ports = ports
         self._taken = taken
         self._give_way = give_way
+        self._receive = receive
         self._listening: socket.socket | None = None
         self._door: Door | None = None
         self._predecessor: socket.socket | None = None
@@ -99,7 +102,7 @@ class Takeover:
         try:
             connection.settimeout(_ANSWER_SECONDS)
             connection.connect(self._path)
-            offer = receive_offer(connection)
+            offer = self._receive(connection)
         except (FileNotFoundError, ConnectionRefusedError):
             connection.close()
             self._bind()

@@ -21,8 +21,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from nostrtx.takeover.offer import tcp_key
+from nostrtx.takeover.ports import IKeptPorts
+from nostrtx.takeover.taken import TakenSockets
 from nostrtx.workers.ports import InheritedPorts, PortOfWorkers, PortsOfWorkers
-from tests.workers.system import System
+from tests.workers.system import FakeSocket, System
 
 
 class PortsOfWorkersTests(SynchronousTestCase):
@@ -124,6 +127,47 @@ class PortsOfWorkersTests(SynchronousTestCase):
         self.ports.give_up(1)
         after = [self.ports.of_worker(number) for number in range(3)]
         self.assertEqual(before, after)
+
+    def taken(self, count: int) -> list[FakeSocket]:
+        """Sockets of one port that were taken over, for three workers."""
+        made = [self.system.socket(socket.AF_INET, 0) for _ in range(count)]
+        for each in made:
+            each.setblocking(False)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.bind(("127.0.0.1", 7447))
+            each.options.clear()
+        taken = TakenSockets()
+        key = tcp_key("127.0.0.1", 7447)
+        taken.put({key: [each.fileno() for each in made]})
+        self.ports = PortsOfWorkers(3, MemoryReactorClock(), self.system.socket, taken)
+        self.listen("tcp:7447:interface=127.0.0.1")
+        offered = self.ports.descriptors()
+        self.assertEqual(offered, {key: [each.fileno() for each in self.system.open()]})
+        return made
+
+    def test_interface(self) -> None:
+        """They can be handed over."""
+        self.assertTrue(verifyObject(IKeptPorts, self.ports))
+        self.ports.own()
+        self.ports.let_go()
+
+    def test_fewer_taken_over(self) -> None:
+        """Where the relay before had fewer workers, the others get new sockets."""
+        (old,) = self.taken(1)
+        self.assertEqual(len(self.system.open()), 3)
+        self.assertIn(socket.SO_REUSEPORT, old.options)
+        self.assertEqual(self.ports.of_worker(0), [[old.fileno()]])
+        self.assertTrue(all(each.listens for each in self.system.open()))
+
+    def test_more_taken_over(self) -> None:
+        """Where it had more, some workers serve several, so that nobody is lost."""
+        old = [each.fileno() for each in self.taken(5)]
+        self.assertEqual(len(self.system.open()), 5)
+        served = [self.ports.of_worker(number)[0] for number in range(3)]
+        self.assertEqual(served, [[old[0], old[3]], [old[1], old[4]], [old[2]]])
+        self.ports.give_up(0)
+        given_up = [self.system.find(each).closed for each in old]
+        self.assertEqual(given_up, [True, False, False, True, False])
 
     def test_inherited(self) -> None:
         """A descriptor that was given to the supervisor cannot be passed on."""

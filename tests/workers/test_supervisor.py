@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import chain, pairwise
+from signal import SIGUSR2
 from typing import Any, cast
 
 import attrs
@@ -452,6 +453,31 @@ class StopTests(SupervisorTestCase):
         self.assertEqual(len(self.processes), 3)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_gives_way(self) -> None:
+        """
+        When another relay has taken over, the workers send their clients away, and
+        none is replaced.
+        """
+        self.reactor.on_signal = lambda process: None
+        for process in self.processes:
+            process.on_signal = lambda process: None
+        gone = self.supervisor._give_way()
+        self.assertEqual([p.signals for p in self.processes], [[SIGUSR2]] * 3)
+        for process in self.processes:
+            self.assertNoResult(gone)
+            process.end()
+        self.successResultOf(gone)
+        self.later(MAX_DELAY_SECONDS)
+        self.assertEqual(len(self.processes), 3)
+
+    def test_gives_way_between_two(self) -> None:
+        """A worker that is about to be replaced is not, when another relay serves."""
+        self.processes[0].end()
+        gone = self.supervisor._give_way()
+        self.successResultOf(gone)
+        self.later(MAX_DELAY_SECONDS)
+        self.assertEqual(len(self.processes), 3)
 
     def test_too_late(self) -> None:
         """One that does not stop in time is killed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from typing import Any
@@ -154,6 +155,20 @@ class RunTests(SynchronousTestCase):
         self.reactor.doing = doing
         self.run_worker()
         self.assertEqual(self.reactor.stops, 1)
+
+    def test_gives_way(self) -> None:
+        """On a signal it sends its clients away, and ends when they are gone."""
+
+        def doing() -> None:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            self.assertEqual(self.service.history[-1], "give way")
+            self.assertEqual(self.reactor.stops, 0)
+            self.given_way.callback(None)
+
+        self.reactor.doing = doing
+        self.run_worker()
+        self.assertEqual(self.reactor.stops, 1)
+        self.assertEqual(self.service.history[-1], "stop")
 
     def test_reactor_stops(self) -> None:
         """When the reactor stops for another reason, it is not stopped again."""
