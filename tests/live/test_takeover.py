@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
@@ -418,3 +419,31 @@ class RedisTests(TakeoverTestCase):
         self.assertEqual((await client.closed.wait(20)).code, 1012)
         self.assertEqual(last.url, relay.url)
         await self.connect(last)
+
+
+class SocketActivationTests(TakeoverTestCase):
+    """The simple way with systemd: it keeps the port while the relay is away."""
+
+    async def start_with(self, listening: socket.socket) -> RelayProcess:
+        """A relay that systemd has given a socket."""
+        arguments = ["nostr-relay", "--listen", "systemd:domain=INET:index=0"]
+        started = RelayProcess.activate(
+            self.directory, [*arguments, "--store", "lmdb:store"], listening.fileno()
+        )
+        return self.ends(await started)
+
+    async def test_restart(self) -> None:
+        """Who connects between two relays waits for the second one."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            address = listening.getsockname()
+            place = Place(f"ws://127.0.0.1:{address[1]}/", address)
+            relay = await self.start_with(listening)
+            await self.connect(place)
+            self.assertEqual(await relay.stop(), -SIGTERM)
+            waiting = Deferred.fromCoroutine(self.connect(place))
+            await deferLater(reactor, 0.2)
+            self.assertFalse(waiting.called)
+            last = await self.start_with(listening)
+            client = await waiting
+            self.assertEqual(await client.query({"kinds": [1]}), [])
+            self.assertEqual(last.address, address)
