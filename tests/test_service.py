@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -406,6 +406,43 @@ class ListenerServiceTests(ListeningTestCase):
     def test_port(self) -> None:
         """A port in these tests is what reactors promise."""
         self.assertTrue(verifyObject(IListeningPort, ListeningPort("", 80)))
+
+    def test_gives_way(self) -> None:
+        """Without clients a listener has given way at once."""
+        service = self.service("tcp:80")
+        service.privilegedStartService()
+        service.startService()
+        self.successResultOf(service.give_way())
+        self.successResultOf(service.stopService())
+
+    def test_gives_way_late(self) -> None:
+        """Who has just connected may still say what for, within the usual time."""
+        service = self.service("tcp:80")
+        service.privilegedStartService()
+        service.startService()
+        (_, site, _, _) = self.reactor.tcpServers[0]
+        connection: Any = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 5))
+        transport = StringTransport()
+        connection.makeConnection(transport)
+        gone = service.give_way()
+        self.reactor.advance(5)
+        self.assertNoResult(gone)
+        self.reactor.pump([0.1] * 60)
+        self.successResultOf(gone)
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 408 "))
+
+    def test_stopped_while_it_gives_way(self) -> None:
+        """Whoever waits for it to give way learns that it was stopped before."""
+        service = self.service("tcp:80")
+        service.privilegedStartService()
+        service.startService()
+        (_, site, _, _) = self.reactor.tcpServers[0]
+        connection: Any = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 5))
+        connection.makeConnection(StringTransport())
+        gone = service.give_way()
+        stopped = service.stopService()
+        self.failureResultOf(gone, CancelledError)
+        self.successResultOf(stopped)
 
     def test_no_url(self) -> None:
         """Who serves other machines is told that a URL must be set for them."""
