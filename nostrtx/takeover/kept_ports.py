@@ -34,7 +34,7 @@ class KeptPorts:
     Args:
         reactor: Accepts connections.
         taken: What was taken over.
-        make_socket: Makes sockets as :func:`socket.socket` does.
+        make_socket: Makes sockets as ``socket.socket`` does.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ def adopt_tcp(
         factory: Makes protocols.
         backlog: How many connections may wait, at least.
         interface: Where it was to be.
-        make_socket: Makes sockets as :func:`socket.socket` does.
+        make_socket: Makes sockets as ``socket.socket`` does.
 
     Raises:
         CannotListenError: That is impossible.

@@ -89,7 +89,7 @@ class PortsOfWorkers:
     Args:
         workers: How many processes will serve them.
         reactor: Holds UNIX sockets.
-        make_socket: Makes sockets as :func:`socket.socket` does.
+        make_socket: Makes sockets as ``socket.socket`` does.
         taken: What was taken over from the relay that ran before.
     """
 
@@ -262,7 +262,7 @@ class InheritedPorts:
         reactor: Accepts connections.
         descriptors: Of the sockets of each port, in the order in which the ports are
             asked for.
-        make_socket: Makes sockets as :func:`socket.socket` does.
+        make_socket: Makes sockets as ``socket.socket`` does.
     """
 
     def __init__(
