@@ -23,6 +23,7 @@ from tests.live.certificates import write_certificates
 from tests.live.client import LiveClient
 from tests.live.live_case import LiveTestCase
 from tests.live.occasion import Occasion
+from tests.live.postgres_server import PostgresServer
 from tests.live.reactor import reactor
 from tests.live.redis_server import REDIS_MISSING, RedisServer
 from tests.live.relay_process import FREE_PORT, PROXIED, RelayProcess, run_to_end
@@ -111,16 +112,20 @@ class TakeoverTestCase(LiveTestCase):
             await each.ready
         return made
 
-    async def check_takeovers(self, *workers: int, listen: str = FREE_PORT) -> None:
+    async def start_one(self, workers: int) -> RelayProcess:
+        """The next relay."""
+        return await self.start_relay(settings(workers))
+
+    async def check_takeovers(self, *workers: int) -> None:
         """Under load, one relay after another takes over; nothing is lost."""
         first, *others = workers
-        relay = await self.start_relay(settings(first), listen)
+        relay = await self.start_one(first)
         subscribers = await self.subscribed(relay)
         publishers = await self.publishing(relay)
         url = relay.url
         for number in others:
             await deferLater(reactor, 0.5)
-            before, relay = relay, await self.start_relay(settings(number), listen)
+            before, relay = relay, await self.start_one(number)
             self.assertEqual(relay.url, url)
             self.assertEqual(await before.end(), 0)
             self.assertIn("Another process serves clients", before.output)
@@ -348,14 +353,17 @@ class EndpointTests(TakeoverTestCase):
     async def check(self, relay: RelayProcess) -> None:
         """All endpoints are served."""
         plain, proxied, secure = relay.addresses
-        await self.connect(Place(f"ws://127.0.0.1:{plain[1]}/", plain))
-        await self.connect(
-            Place(f"ws://127.0.0.1:{proxied[1]}/", proxied),
-            before=b"PROXY TCP4 203.0.113.7 203.0.113.1 40000 443\r\n",
-        )
-        await self.connect(
-            Place(f"wss://127.0.0.1:{secure[1]}/", secure), self.directory / "ca.pem"
-        )
+        certificate = self.directory / "ca.pem"
+        self.clients = [
+            await self.connect(Place(f"ws://127.0.0.1:{plain[1]}/", plain)),
+            await self.connect(
+                Place(f"ws://127.0.0.1:{proxied[1]}/", proxied),
+                before=b"PROXY TCP4 203.0.113.7 203.0.113.1 40000 443\r\n",
+            ),
+            await self.connect(
+                Place(f"wss://127.0.0.1:{secure[1]}/", secure), certificate
+            ),
+        ]
         path = str(self.directory / "relay.sock")
         talk: Talk = await UNIXClientEndpoint(reactor, path).connect(
             Factory.forProtocol(Talk)
@@ -381,6 +389,8 @@ class EndpointTests(TakeoverTestCase):
             before, relay = relay, await self.start(workers)
             self.assertEqual(await before.end(), 0)
             self.assertEqual(relay.addresses, addresses)
+            codes = [(await each.closed.wait(20)).code for each in self.clients]
+            self.assertEqual(codes, [1012] * 3)
         await self.check(relay)
         self.assertEqual(await relay.stop(), -SIGTERM)
         left = {each.name for each in self.directory.iterdir()}
@@ -419,6 +429,31 @@ class RedisTests(TakeoverTestCase):
         self.assertEqual((await client.closed.wait(20)).code, 1012)
         self.assertEqual(last.url, relay.url)
         await self.connect(last)
+
+
+class SharedStoreTests(TakeoverTestCase):
+    """A node whose events are in PostgreSQL."""
+
+    async def start_one(self, workers: int) -> RelayProcess:
+        """The next relay."""
+        (self.directory / "settings.toml").write_text(settings(workers))
+        arguments = ["nostr-relay", "--config", "settings.toml", "--listen", FREE_PORT]
+        store = ["--store", self.postgres.url()]
+        spawning = RelayProcess.spawn(self.directory, [*arguments, *store])
+        return self.ends(await spawning)
+
+    async def test_under_load(self) -> None:
+        """All is as with a store in a directory."""
+        self.postgres = PostgresServer.start()
+        self.addCleanup(self.postgres.remove)
+        # Relays end before it does.
+        self.addCleanup(self.end_relays)
+        await self.check_takeovers(1, 2, 1)
+
+    async def end_relays(self) -> None:
+        """End those that still run."""
+        for relay in self._relays:
+            await relay.stop()
 
 
 class SocketActivationTests(TakeoverTestCase):
