@@ -18,8 +18,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest
 
+from tests.certificates import write_certificates
 from tests.live.authors import Author
-from tests.live.certificates import write_certificates
 from tests.live.client import LiveClient
 from tests.live.live_case import LiveTestCase
 from tests.live.occasion import Occasion
