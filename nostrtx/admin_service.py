@@ -36,8 +36,8 @@ class AdminService(Service):
         store: Where events are kept.
         facts: What the processes of this machine have counted.
         faults: Why this process is not ready, by what is not, apart from the store.
-        opener: Listens in place of the reactor, for a worker whose ports are open
-            already; whoever opened them says so in the log.
+        opener: Provides what endpoints ask of a reactor; None for the reactor itself.
+        says_where: Whether the log is told where the pages are.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class AdminService(Service):
         facts: Callable[[], Mapping[str, int]],
         faults: Callable[[], Mapping[str, str]],
         opener: Any = None,
+        says_where: bool = True,
     ) -> None:
         self._endpoints = settings.admin.endpoints
         self._seconds = settings.timing.certificate_seconds
@@ -55,10 +56,11 @@ class AdminService(Service):
         self._site = QuietSite(
             self._pages, timeout=settings.timing.handshake_seconds, reactor=reactor
         )
-        if opener is None:
-            self._ports = OpenPorts(reactor, reactor, say_where)
-        else:
-            self._ports = OpenPorts(opener, reactor, lambda url: None)
+        self._ports = OpenPorts(
+            reactor if opener is None else opener,
+            reactor,
+            say_where if says_where else lambda url: None,
+        )
 
     def privilegedStartService(self) -> None:
         """
@@ -78,6 +80,14 @@ class AdminService(Service):
     def renew_certificates(self) -> None:
         """Show those who connect from now on what the files of certificates hold."""
         self._ports.renew_certificates()
+
+    def pause(self) -> None:
+        """Answer nobody for now; whoever asks waits."""
+        self._ports.pause()
+
+    def resume(self) -> None:
+        """Answer, and those that wait first."""
+        self._ports.resume()
 
     def stopService(self) -> Deferred[None]:
         """Close the ports."""

@@ -23,6 +23,8 @@ def check_consistency(settings: Settings) -> None:
             raise ConfigError(
                 f"relay.url: needed for discovery.announce: {error}"
             ) from None
+    if settings.listen.takeover and settings.store.url == "memory:":
+        raise ConfigError("listen.takeover: a store in memory cannot be handed over")
     if settings.signs and settings.store.is_shared and settings.key_file is None:
         raise ConfigError(
             "relay.key_file: needed for what the relay signs, since the store is a"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from socket import gethostname
 from typing import Any
 
 from twisted.application.service import Service
@@ -15,6 +16,7 @@ from twisted.logger import Logger
 from nostrtx.interfaces.processes import BroadcasterUnusable, IBroadcaster
 from nostrtx.relay.moment import Moment
 from nostrtx.relay.roll_call import RollCall
+from nostrtx.settings.tree import Settings
 
 _log = Logger()
 
@@ -73,6 +75,19 @@ class BroadcasterService(Service):
             self._give_up("nostr-relay: cannot join the other processes")
             return
         self.joined.comes()
+
+
+def name_of_node(settings: Settings, random_bytes: Callable[[int], bytes]) -> str:
+    """
+    What this machine's process is called among the others.
+
+    One that may take over is there together with its predecessor, and needs another
+    name at every start.
+    """
+    name = settings.cluster.node or gethostname()
+    if settings.listen.takeover:
+        name = f"{name}.{random_bytes(4).hex()}"
+    return name
 
 
 def fail(reactor: Any, why: str) -> None:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nostrtx.cannot_serve import CannotServe
+from nostrtx.takeover.ports import parts_of
 from nostrtx.web.certificates import Certificates, why_not
 from nostrtx.web.secure import SecurePorts
 from nostrtx.web.transport import write_through
@@ -105,15 +106,15 @@ class OpenPorts:
 
     def pause(self) -> None:
         """Take no connections for now; whoever connects waits."""
-        for port in self._ports:
-            if isinstance(port, FileDescriptor):
-                port.stopReading()
+        for part in self._parts():
+            if isinstance(part, FileDescriptor):
+                part.stopReading()
 
     def resume(self) -> None:
         """Take connections, and those that wait first."""
-        for port in self._ports:
-            if isinstance(port, FileDescriptor):
-                port.startReading()
+        for part in self._parts():
+            if isinstance(part, FileDescriptor):
+                part.startReading()
 
     async def close(self) -> None:
         """Let nobody connect any more."""
@@ -130,10 +131,14 @@ class OpenPorts:
         if opener.certificates is not None:
             self._certificates.append(opener.certificates)
         self._ports[port] = url_of(port, is_secure)
-        write_through(port)
+        for part in parts_of(port):
+            write_through(part)
         if self._has_url is not None:
             self._say_where(port)
         self._opened(self._ports[port])
+
+    def _parts(self) -> list[IListeningPort]:
+        return [part for port in self._ports for part in parts_of(port)]
 
     def _say_where(self, port: IListeningPort) -> None:
         self._log.info("Listening on {url}", url=self._ports[port])

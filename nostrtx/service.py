@@ -9,17 +9,15 @@ and no request stays without an answer.
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from secrets import token_bytes
-from socket import gethostname
 from typing import Any
 
 import attrs
-from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from nostrtx.admin_service import AdminService
@@ -29,29 +27,27 @@ from nostrtx.consistency import check_consistency
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.register import RegisterError
 from nostrtx.interfaces.store import IEventStore, StoreUnusable
-from nostrtx.joining import BroadcasterService, fail
+from nostrtx.joining import BroadcasterService, fail, name_of_node
 from nostrtx.key_service import KeyService
-from nostrtx.listening import OpenPorts
+from nostrtx.listener_service import ListenerService, RelayURLs
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
-from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.spending import Spending
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
-from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.file import ConfigError
-from nostrtx.settings.identity import RelaySettings
 from nostrtx.settings.storing import SearchSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.opening import open_store, shown_url
 from nostrtx.storage.register_opening import register_database
 from nostrtx.storage.search.opening import can_search, with_search
+from nostrtx.takeover.kept_ports import KeptPorts
+from nostrtx.takeover.taken import TakenSockets
+from nostrtx.takeover.takeover import Takeover, no_takeover
 from nostrtx.turns import turns_of
 from nostrtx.web.information import information_of
-from nostrtx.web.proxied import listening_site
-from nostrtx.web.site import relay_site
 from nostrtx.web.websocket import RelayWebSocketFactory
 
 _log = Logger()
@@ -76,6 +72,28 @@ class SequentialService(MultiService):
             except Exception:
                 # The others must still come to rest, above all the store.
                 self._log.failure("Stopping {service} failed.", service=child)
+
+
+class TakeoverService(Service):
+    """
+    Comes first, and takes over the ports of the relay that runs, if there is one.
+
+    Args:
+        takeover: How that is done.
+    """
+
+    def __init__(self, takeover: Takeover) -> None:
+        self._takeover = takeover
+
+    def privilegedStartService(self) -> None:
+        """
+        Take them over, before twistd gives up its privileges.
+
+        Raises:
+            CannotServe: That is impossible; the text is one line that says why.
+        """
+        super().privilegedStartService()
+        self._takeover.begin()
 
 
 class StoreService(Service):
@@ -151,139 +169,6 @@ class RelayService(Service):
         self._relay.stop()
 
 
-class RelayURLs:
-    """
-    The URLs by which clients know this relay (NIP-42).
-
-    Those of the settings; without ``relay.url`` also those it listens on, which is
-    what clients on the same machine use.
-
-    Args:
-        settings: ``[relay]``.
-    """
-
-    def __init__(self, settings: RelaySettings) -> None:
-        self._urls = settings.urls
-        self._is_set = bool(settings.url)
-
-    def listening_on(self, url: str) -> None:
-        """Take note of a port that is open; a Unix socket has no URL."""
-        if self._is_set or not url.startswith(("ws://", "wss://")):
-            return
-        self._urls.append(url)
-        for loopback in ("127.0.0.1", "[::1]"):
-            if loopback in url:
-                self._urls.append(url.replace(loopback, "localhost"))
-
-    def all(self) -> list[str]:
-        """The URLs."""
-        return self._urls
-
-
-class ListenerService(Service):
-    """
-    The open ports and the clients behind them.
-
-    Args:
-        relay: Is drained before clients are sent away.
-        websockets: Their connections.
-        reactor: Listens.
-        settings: Where to listen, and how long stopping may take.
-        urls: Learns where clients connect.
-        facts: What the relay has counted, for its page.
-        moments: When all of them are past, clients are served; until then, whoever
-            connects waits.
-        opener: Listens in place of the reactor, for a worker whose ports are open
-            already; whoever opened them says so in the log.
-    """
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        relay: Relay,
-        websockets: RelayWebSocketFactory,
-        reactor: Any,
-        settings: Settings,
-        urls: RelayURLs,
-        facts: Callable[[], Mapping[str, int]],
-        moments: Sequence[Moment],
-        opener: Any = None,
-    ) -> None:
-        self._relay = relay
-        self._moments = moments
-        self._waiting = BackgroundTasks()
-        self._websockets = websockets
-        self._reactor = reactor
-        self._settings = settings
-        self._site = relay_site(
-            websockets,
-            settings,
-            facts,
-            reactor,
-            lambda: relay.own_key.public,
-            relay.presented,
-            relay.management,
-        )
-        self._tells = opener is None
-        self._ports = OpenPorts(
-            reactor if opener is None else opener,
-            reactor,
-            urls.listening_on,
-        )
-
-    def privilegedStartService(self) -> None:
-        """
-        Open the ports, before twistd gives up its privileges.
-
-        Raises:
-            CannotServe: One cannot be opened; the text is one line that says why.
-        """
-        super().privilegedStartService()
-        self._ports.open(
-            self._settings.listen.endpoints,
-            lambda endpoint: listening_site(endpoint, self._site, self._reactor),
-        )
-
-    def startService(self) -> None:
-        """Serve clients, on the ports that are open, as soon as that may be."""
-        super().startService()
-        self._ports.pause()
-        self._ports.watch_certificates(self._settings.timing.certificate_seconds)
-        self._waiting.start(self._serve(), "Waiting until clients can be served")
-        # What exists by now stays: the collector need not look at it again, nor
-        # look often, for what a relay handles is seldom cyclic.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
-
-    def renew_certificates(self) -> None:
-        """Show those who connect from now on what the files of certificates hold."""
-        self._ports.renew_certificates()
-
-    async def _serve(self) -> None:
-        for moment in self._moments:
-            await moment.wait()
-        self._ports.resume()
-        if self._tells:
-            self._ports.tell(bool(self._settings.relay.url))
-
-    def stopService(self) -> Deferred[None]:
-        """Close the ports, answer what was taken, then send the clients away."""
-        super().stopService()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        self._waiting.cancel_all()
-        await self._ports.close()
-        seconds = self._settings.timing.shutdown_seconds
-        try:
-            await self._relay.drain().addTimeout(seconds, self._reactor)
-        except TimeoutError:
-            self._log.warn("Events under way were not saved in {s} s.", s=seconds)
-        await self._websockets.shut_down(seconds)
-
-
 class AnnouncementService(Service):
     """
     The relay's announcement of itself, for as long as it listens.
@@ -322,14 +207,15 @@ def make_service(
     broadcaster: IBroadcaster | None = None,
     give_up: Callable[[str], None] | None = None,
     name: str = "",
-) -> IService:
+) -> SequentialService:
     """
-    The whole relay, not yet started.
+    The whole relay, not yet started; its child ``listener`` is what clients meet.
 
     Args:
         settings: All of them.
         reactor: Twisted's reactor; epoll is the fastest.
-        opener: Listens in place of the reactor, as for :class:`ListenerService`.
+        opener: Listens in place of the reactor, for a worker whose ports are open
+            already; whoever opened them says so in the log, and hands them over.
         broadcaster: Reaches the other workers of this machine; None if that is not
             to be done, or by way of Redis.
         give_up: Ends the process, which is told by then that it must not go on, and
@@ -369,7 +255,7 @@ def make_service(
     if broadcaster is None:
         broadcaster = open_broadcaster(
             cluster,
-            name or cluster.node or gethostname(),
+            name or name_of_node(settings, token_bytes),
             settings.store.directory is not None,
             facts_of_store,
             reactor,
@@ -397,9 +283,18 @@ def make_service(
     keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
     moments = (joining.joined, relay.bans.loaded, relay.rule_book.loaded)
-    listener = ListenerService(
-        relay, websockets, reactor, settings, urls, tally.facts, moments, opener
-    )
+    says_where = opener is None
+    takeover = no_takeover()
+    if opener is None and settings.listen.takeover:
+        taken = TakenSockets()
+        opener = KeptPorts(reactor, taken)
+        takeover = Takeover(
+            settings.listen.takeover,
+            reactor,
+            opener,
+            taken,
+            lambda: listener.give_way(),
+        )
 
     def faults() -> dict[str, str]:
         found = relay.faults()
@@ -416,8 +311,24 @@ def make_service(
         tally.facts,
         faults,
         opener,
+        says_where,
     )
+    listener = ListenerService(
+        relay,
+        websockets,
+        reactor,
+        settings,
+        urls,
+        tally.facts,
+        moments,
+        admin,
+        takeover,
+        opener,
+        says_where,
+    )
+    listener.setName("listener")
     for child in (
+        TakeoverService(takeover),
         StoreService(store, shown_url(settings.store.url), facts_of_store),
         *keys,
         joining,

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.consistency import check_consistency
 from nostrtx.settings.access import GroupSettings, MembershipSettings
+from nostrtx.settings.edge import ListenSettings
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.identity import DiscoverySettings, RelaySettings
 from nostrtx.settings.storing import StoreSettings
@@ -32,6 +33,13 @@ class ConsistencyTests(SynchronousTestCase):
         """Without its URL a relay cannot be announced."""
         settings = Settings(discovery=DiscoverySettings(announce=True))
         self.assertTrue(self.refusal(settings).startswith("relay.url: needed"))
+
+    def test_takeover(self) -> None:
+        """A store that is in one process's memory is not handed over to another."""
+        listen = ListenSettings(takeover="/run/takeover")
+        settings = Settings(listen=listen, store=StoreSettings(url="memory:"))
+        self.assertTrue(self.refusal(settings).startswith("listen.takeover: "))
+        check_consistency(Settings(listen=listen))
 
     def test_shared_key(self) -> None:
         """Nodes that share a store and sign need a file with the key they share."""

@@ -29,6 +29,7 @@ from tests.deployment import (
 
 _SINGLE = DEPLOY / "systemd" / "nostr-relay.service"
 _TEMPLATE = DEPLOY / "systemd" / "nostr-relay@.service"
+_TURNS = DEPLOY / "systemd" / "nostr-relay-turn@.service"
 _HAPROXY = (DEPLOY / "haproxy" / "haproxy.cfg", COMPOSE / "haproxy.cfg")
 _NGINX = DEPLOY / "nginx" / "nostrtx.conf", DEPLOY / "nginx" / "nostrtx-stream.conf"
 
@@ -61,18 +62,19 @@ class SystemdTests(SynchronousTestCase):
         (programs / "twistd").write_text("#!/bin/sh\n")
         (programs / "twistd").chmod(0o755)
         text = path.read_text().replace("/opt/nostrtx/bin", str(programs))
+        text = text.replace("/opt/nostrtx/%i/bin", str(programs))
         (copy / path.name).write_text(text)
         return copy / path.name
 
     def test_verify(self) -> None:
         """Systemd finds no fault with them."""
-        for path in (_SINGLE, _TEMPLATE):
+        for path in (_SINGLE, _TEMPLATE, _TURNS):
             copy = self.installed(path)
             self.assertEqual(run("systemd-analyze", "verify", str(copy)), "")
 
     def test_hardened(self) -> None:
         """Systemd finds that a relay that was broken into could do little."""
-        for path in (_SINGLE, _TEMPLATE):
+        for path in (_SINGLE, _TEMPLATE, _TURNS):
             said = run("systemd-analyze", "security", "--offline=yes", str(path))
             level = re.search(r"exposure level for .*: ([0-9.]+) ", said)
             assert level is not None, said
@@ -80,7 +82,11 @@ class SystemdTests(SynchronousTestCase):
 
     def test_command(self) -> None:
         """The relay understands how it is started."""
-        for path, file in ((_SINGLE, "relay.toml"), (_TEMPLATE, "%i.toml")):
+        for path, file in (
+            (_SINGLE, "relay.toml"),
+            (_TEMPLATE, "%i.toml"),
+            (_TURNS, "relay.toml"),
+        ):
             (command,) = unit(path)["ExecStart"]
             _, arguments = command.split(" nostr-relay ")
             options = Options()
@@ -89,7 +95,7 @@ class SystemdTests(SynchronousTestCase):
 
     def test_time_to_stop(self) -> None:
         """A relay that stops in order is not killed while it does."""
-        for path in (_SINGLE, _TEMPLATE):
+        for path in (_SINGLE, _TEMPLATE, _TURNS):
             (limit,) = unit(path)["TimeoutStopSec"]
             self.assertGreaterEqual(int(limit), 10 + 2 * _timing().shutdown_seconds)
 
@@ -102,6 +108,23 @@ class SystemdTests(SynchronousTestCase):
             differing,
             {"Description", "ExecStart", "WorkingDirectory", "StateDirectory"},
         )
+
+    def test_turns(self) -> None:
+        """
+        Two that take turns share settings and directories, and differ from a single
+        one in nothing but where they are installed; one that has ended stays away.
+        """
+        single, turns = unit(_SINGLE), unit(_TURNS)
+        differing = {name for name in single if single[name] != turns[name]}
+        self.assertEqual(single.keys(), turns.keys())
+        self.assertEqual(differing, {"Description", "ExecStart"})
+        self.assertEqual(turns["Restart"], ["on-failure"])
+        header = _TURNS.read_text().partition("[Unit]")[0]
+        lines = re.findall(r"(?m)^#   (\[listen\]|takeover = .*)$", header)
+        settings = parse_settings("\n".join(lines))
+        (state,) = turns["StateDirectory"]
+        directory = f"/var/lib/{state}/"
+        self.assertTrue(settings.listen.takeover.startswith(directory))
 
     def test_user(self) -> None:
         """The user that the units name can be made."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from socket import gethostname
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.interfaces.processes import BroadcasterUnusable
-from nostrtx.joining import BroadcasterService
+from nostrtx.joining import BroadcasterService, name_of_node
 from nostrtx.relay.roll_call import RollCall
+from nostrtx.settings.edge import ListenSettings
+from nostrtx.settings.storing import ClusterSettings
+from nostrtx.settings.tree import Settings
 from tests.broadcast.fakes import FakeBroadcaster
 
 
@@ -66,3 +71,20 @@ class BroadcasterServiceTests(SynchronousTestCase):
         self.waiting.cancel()
         self.failureResultOf(self.waiting, CancelledError)
         self.assertEqual(self.why, [])
+
+
+class NameTests(SynchronousTestCase):
+    """What a node is called."""
+
+    def test_node(self) -> None:
+        """It is called what the settings say, else what the machine is called."""
+        cluster = ClusterSettings(node="n")
+        self.assertEqual(name_of_node(Settings(cluster=cluster), bytes), "n")
+        self.assertEqual(name_of_node(Settings(), bytes), gethostname())
+
+    def test_takeover(self) -> None:
+        """One that may be there together with its predecessor has a name of its own."""
+        cluster, listen = ClusterSettings(node="n"), ListenSettings(takeover="x")
+        settings = Settings(cluster=cluster, listen=listen)
+        self.assertEqual(name_of_node(settings, lambda n: b"a" * n), "n.61616161")
+        self.assertEqual(name_of_node(settings, lambda n: b"b" * n), "n.62626262")

@@ -11,25 +11,25 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from nostrtx.admin_service import AdminService
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.interfaces.store import StoreUnusable
 from nostrtx.joining import BroadcasterService
 from nostrtx.key_service import KeyService
+from nostrtx.listener_service import ListenerService, RelayURLs
 from nostrtx.relay.relay import Relay
 from nostrtx.service import (
     AnnouncementService,
-    ListenerService,
     RelayService,
-    RelayURLs,
     SequentialService,
     StoreService,
     make_service,
@@ -42,6 +42,7 @@ from nostrtx.settings.limits import IngestSettings
 from nostrtx.settings.storing import StoreSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
+from nostrtx.takeover.takeover import no_takeover
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.websocket import RelayWebSocketFactory
 from tests.certificates import write_certificates
@@ -360,6 +361,8 @@ class ListenerServiceTests(ListeningTestCase):
             urls,
             facts,
             (),
+            AdminService(settings, self.reactor, MemoryEventStore(), facts, dict),
+            no_takeover(),
         )
 
     def trouble(self, *endpoints: str) -> str:
@@ -403,6 +406,43 @@ class ListenerServiceTests(ListeningTestCase):
     def test_port(self) -> None:
         """A port in these tests is what reactors promise."""
         self.assertTrue(verifyObject(IListeningPort, ListeningPort("", 80)))
+
+    def test_gives_way(self) -> None:
+        """Without clients a listener has given way at once."""
+        service = self.service("tcp:80")
+        service.privilegedStartService()
+        service.startService()
+        self.successResultOf(service.give_way())
+        self.successResultOf(service.stopService())
+
+    def test_gives_way_late(self) -> None:
+        """Who has just connected may still say what for, within the usual time."""
+        service = self.service("tcp:80")
+        service.privilegedStartService()
+        service.startService()
+        (_, site, _, _) = self.reactor.tcpServers[0]
+        connection: Any = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 5))
+        transport = StringTransport()
+        connection.makeConnection(transport)
+        gone = service.give_way()
+        self.reactor.advance(5)
+        self.assertNoResult(gone)
+        self.reactor.pump([0.1] * 60)
+        self.successResultOf(gone)
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 408 "))
+
+    def test_stopped_while_it_gives_way(self) -> None:
+        """Whoever waits for it to give way learns that it was stopped before."""
+        service = self.service("tcp:80")
+        service.privilegedStartService()
+        service.startService()
+        (_, site, _, _) = self.reactor.tcpServers[0]
+        connection: Any = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 5))
+        connection.makeConnection(StringTransport())
+        gone = service.give_way()
+        stopped = service.stopService()
+        self.failureResultOf(gone, CancelledError)
+        self.successResultOf(stopped)
 
     def test_no_url(self) -> None:
         """Who serves other machines is told that a URL must be set for them."""
@@ -520,7 +560,7 @@ class MakeServiceTests(ListeningTestCase):
         )
         service: Any = make_service(settings, self.reactor)
         kinds = [type(child) for child in service]
-        self.assertEqual(kinds[:3], [StoreService, KeyService, BroadcasterService])
+        self.assertEqual(kinds[1:4], [StoreService, KeyService, BroadcasterService])
         self.assertFalse(os.path.exists(path))
         service = make_service(_IN_MEMORY, self.reactor)
         self.assertNotIn(KeyService, [type(child) for child in service])

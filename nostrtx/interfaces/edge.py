@@ -66,8 +66,12 @@ class IClientSession(Interface):
     def connection_lost() -> None:
         """Release all that is held for the client; nothing is sent any more."""
 
-    def shut_down() -> None:
-        """Answer everything open: CLOSED for every subscription. Nothing follows."""
+    def shut_down(why: str = "shutting down") -> None:
+        """
+        Answer what is asked: CLOSED for every subscription, which says ``why``.
+
+        Events under way are still answered; whoever asks later is told the same.
+        """
 
 
 class IRelay(Interface):

@@ -170,12 +170,12 @@ class ClientCounts:
         for _, cancel in running.values():
             cancel()
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """Close all counts, and every later one."""
         waiting = [id_json for id_json, _ in self._running.values()]
         self.end_all()
         for id_json in waiting:
-            self._client.send(closed(id_json, "error: shutting down"))
+            self._client.send(closed(id_json, f"error: {why}"))
 
     def _accept(self, message: CountMessage) -> list[Filter]:
         """

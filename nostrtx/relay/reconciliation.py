@@ -193,11 +193,11 @@ class ClientReconciliations:
         for id_ in list(self._sessions):
             self._end(id_)
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """End all sessions, and every later one, and tell the client."""
         self._ended = True
         for id_ in list(self._sessions):
-            self._refuse(id_, _shutting_down())
+            self._refuse(id_, _shutting_down(why))
 
     def _accept(self, message: NegOpenMessage) -> Filter:
         """
@@ -328,5 +328,5 @@ def _decoded(message: object) -> bytes:
     return message_from_hex(message)
 
 
-def _shutting_down() -> Rejected:
-    return Rejected(ReasonPrefix.CLOSED, "shutting down")
+def _shutting_down(why: str = "shutting down") -> Rejected:
+    return Rejected(ReasonPrefix.CLOSED, why)

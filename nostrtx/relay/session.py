@@ -113,13 +113,13 @@ class ClientSession:
         self._auth.connection_lost()
         self._parts.statistics.sessions -= 1
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """Close all subscriptions, and every later one."""
         self._shut_down = True
         for id_ in list(self._subscriptions):
-            self.refuse(id_, Rejected(ReasonPrefix.ERROR, "shutting down"))
-        self._counts.shut_down()
-        self._reconciliations.shut_down()
+            self.refuse(id_, Rejected(ReasonPrefix.ERROR, why))
+        self._counts.shut_down(why)
+        self._reconciliations.shut_down(why)
 
     def refuse(self, subscription_id: str, refusal: Rejected) -> None:
         """End a subscription, if it is open, and tell the client why."""

@@ -19,6 +19,8 @@ class ListenSettings:
             addresses, networks, ``unix`` for whoever connects to a UNIX socket.
         client_header: The header that they say it with: ``x-forwarded-for`` or
             ``forwarded`` (RFC 7239).
+        takeover: A UNIX socket at which the next relay process gets these ports; empty
+            if there is none.
     """
 
     endpoints: tuple[str, ...] = attrs.field(
@@ -28,6 +30,7 @@ class ListenSettings:
     client_header: str = attrs.field(
         default="x-forwarded-for", validator=one_of("x-forwarded-for", "forwarded")
     )
+    takeover: str = ""
 
 
 @attrs.frozen

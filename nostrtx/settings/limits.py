@@ -75,6 +75,8 @@ class TimingSettings:
             saved, and then for clients to take what is queued for them.
         certificate_seconds: How often the files of certificates are read, for those
             endpoints that speak TLS.
+        drain_seconds: Over how long a relay spreads its clients' good-byes, when
+            another one has taken over its ports.
     """
 
     handshake_seconds: float = attrs.field(default=10.0, validator=positive)
@@ -84,6 +86,7 @@ class TimingSettings:
     expiry_sweep_seconds: float = attrs.field(default=5.0, validator=positive)
     shutdown_seconds: float = attrs.field(default=5.0, validator=at_least(0))
     certificate_seconds: float = attrs.field(default=60.0, validator=positive)
+    drain_seconds: float = attrs.field(default=5.0, validator=at_least(0))
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from nostrtx.web.deflate import Inflater, agree
 from nostrtx.web.frames import FRAME_HEADERS
 from nostrtx.web.resting import RestingProtocol
 from nostrtx.web.shared_frames import SharedFrames
+from nostrtx.web.shedding import IShed
 from nostrtx.web.sweep import ISwept
 from nostrtx.web.transport import FastServer, IOutlet, ProducerOutlet
 
@@ -36,7 +37,11 @@ _OPEN = RestingProtocol.STATE_OPEN
 _CLOSED = RestingProtocol.STATE_CLOSED
 
 _GOING_AWAY = RestingProtocol.CLOSE_STATUS_CODE_GOING_AWAY
+_SERVICE_RESTART = RestingProtocol.CLOSE_STATUS_CODE_SERVICE_RESTART
 _INTERNAL_ERROR = RestingProtocol.CLOSE_STATUS_CODE_INTERNAL_ERROR
+
+#: What clients are told when another process serves in place of this one.
+_RESTARTING = "restarting, reconnect"
 
 _PING = b"\x89\x00"
 
@@ -54,14 +59,14 @@ class NoSession:
     def connection_lost(self) -> None:
         """There is nothing to release."""
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """There is nothing to answer."""
 
 
 NO_SESSION = NoSession()
 
 
-@implementer(IClient, ISwept)
+@implementer(IClient, ISwept, IShed)
 class RelayWebSocketProtocol(RestingProtocol):
     """
     One connection: adapts Autobahn to a session, and is that session's client.
@@ -332,6 +337,19 @@ class RelayWebSocketProtocol(RestingProtocol):
         except Exception:
             self._log.failure("A session failed to shut down.")
         self.close(_GOING_AWAY, "the relay is shutting down")
+
+    def begin_to_leave(self) -> None:
+        """See :meth:`IShed.begin_to_leave`."""
+        try:
+            self._session.shut_down(_RESTARTING)
+        except Exception:
+            self._log.failure("A session failed to shut down.")
+        self.transport.pauseProducing()
+
+    def leave(self) -> None:
+        """See :meth:`IShed.leave`."""
+        self.close(_SERVICE_RESTART, _RESTARTING)
+        self.transport.resumeProducing()
 
     def abort(self, why: str) -> None:
         """End the connection at once."""

@@ -226,6 +226,11 @@ class RelaySite(ServerFactory):
         """What reads the first request of a new connection."""
         return FirstRequest(self, addr)
 
+    @property
+    def has_undecided(self) -> bool:
+        """Whether somebody who has connected has not said yet what for."""
+        return bool(self._undecided)
+
     def begun(self, request: FirstRequest) -> None:
         """A connection is new."""
         request.deadline = self._clock.seconds() + self._head_seconds

@@ -24,6 +24,7 @@ from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.logged_addresses import LoggedAddresses
 from nostrtx.web.origins import AllowedOrigins
 from nostrtx.web.shared_frames import FramesByWindow
+from nostrtx.web.shedding import Shedding
 from nostrtx.web.sweep import ConnectionSweep
 
 #: Close code for who may not be here (RFC 6455, "policy violation").
@@ -133,6 +134,16 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         self._time_up = self.clock.callLater(seconds, self._cut_off)
         self._all_gone = Deferred()
         return self._all_gone
+
+    def shed(self, seconds: float) -> Deferred[None]:
+        """
+        Send all clients away over ``seconds``, for another process serves them now.
+
+        Returns:
+            Fires when all connections are gone; may be cancelled.
+        """
+        shedding = Shedding(lambda: self._connections, seconds, self.clock)
+        return Deferred.fromCoroutine(shedding.run())
 
     def _cut_off(self) -> None:
         self._time_up = None

@@ -24,7 +24,8 @@ class Orders:
         settings: Of the relay.
         number: Of this worker, from 1.
         name: What it is called among the relay's processes.
-        ports: Descriptors of the ports to serve, in the order of the endpoints.
+        ports: Descriptors of the ports to serve, of each one or several, in the order
+            of the endpoints.
         bus: Descriptor of the connection to the other workers.
         reactor: The module that installs the reactor.
     """
@@ -32,7 +33,7 @@ class Orders:
     settings: Settings
     number: int
     name: str
-    ports: tuple[int, ...]
+    ports: tuple[tuple[int, ...], ...]
     bus: int
     reactor: str
 

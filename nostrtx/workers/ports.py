@@ -10,23 +10,27 @@ socket is one for all.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet import unix
-from twisted.internet.abstract import isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
-from twisted.internet.tcp import Port
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
-#: Connections that may wait to be accepted; the system may allow fewer.
-_BACKLOG = 1024
+from nostrtx.takeover.offer import Key, distinct, tcp_key, unix_key
+from nostrtx.takeover.ports import (
+    BACKLOG,
+    IKeptPorts,
+    OpenUNIXPort,
+    adopt_tcp,
+    family_of,
+    parts_of,
+)
+from nostrtx.takeover.taken import TakenSockets
 
 
 @implementer(IListeningPort)
@@ -34,22 +38,35 @@ class PortOfWorkers:
     """
     One TCP port with a socket for each worker, none of them accepted from here.
 
+    A relay that had more workers may have left more sockets: some workers serve
+    several.
+
     Args:
-        sockets: They listen.
+        workers: How many there are.
+        sockets: They listen; at least one for each.
         bind: Makes another one that is bound and does not listen.
     """
 
     def __init__(
-        self, sockets: Sequence[socket.socket], bind: Callable[[], socket.socket]
+        self,
+        workers: int,
+        sockets: Sequence[socket.socket],
+        bind: Callable[[], socket.socket],
     ) -> None:
         self.sockets = list(sockets)
+        self._workers = workers
         self._bind = bind
 
     def give_up(self, number: int) -> None:
         """As :meth:`PortsOfWorkers.give_up`, for this port."""
-        bound = self._bind()
-        self.sockets[number].close()
-        self.sockets[number] = bound
+        for at in range(number, len(self.sockets), self._workers):
+            bound = self._bind()
+            self.sockets[at].close()
+            self.sockets[at] = bound
+
+    def of_worker(self, number: int) -> list[int]:
+        """The descriptors of one worker."""
+        return [each.fileno() for each in self.sockets[number :: self._workers]]
 
     def startListening(self) -> None:
         """It listens."""
@@ -64,6 +81,7 @@ class PortOfWorkers:
         return _address_of(self.sockets[0])
 
 
+@implementer(IKeptPorts)
 class PortsOfWorkers:
     """
     What endpoints ask of a reactor, in the process that only opens ports.
@@ -71,7 +89,8 @@ class PortsOfWorkers:
     Args:
         workers: How many processes will serve them.
         reactor: Holds UNIX sockets.
-        make_socket: Makes sockets as :func:`socket.socket` does.
+        make_socket: Makes sockets as ``socket.socket`` does.
+        taken: What was taken over from the relay that ran before.
     """
 
     def __init__(
@@ -79,20 +98,47 @@ class PortsOfWorkers:
         workers: int,
         reactor: Any,
         make_socket: Callable[..., socket.socket] = socket.socket,
+        taken: TakenSockets | None = None,
     ) -> None:
+        self._taken = TakenSockets() if taken is None else taken
         self._workers = workers
         self._reactor = reactor
         self._make_socket = make_socket
-        self._ports: list[PortOfWorkers | unix.Port] = []
+        self._ports: dict[Key, PortOfWorkers | OpenUNIXPort] = {}
 
-    def of_worker(self, number: int) -> list[int]:
-        """The descriptors of one worker, in the order in which they were asked for."""
+    def of_worker(self, number: int) -> list[list[int]]:
+        """
+        The descriptors of one worker, of each port one or several.
+
+        They are in the order in which the ports were asked for.
+        """
         return [
-            port.sockets[number].fileno()
+            port.of_worker(number)
             if isinstance(port, PortOfWorkers)
-            else port.fileno()
-            for port in self._ports
+            else [port.fileno()]
+            for port in self._ports.values()
         ]
+
+    def descriptors(self) -> dict[Key, list[int]]:
+        """See :meth:`IKeptPorts.descriptors`."""
+        return {
+            key: [each.fileno() for each in port.sockets]
+            if isinstance(port, PortOfWorkers)
+            else [port.fileno()]
+            for key, port in self._ports.items()
+        }
+
+    def own(self) -> None:
+        """See :meth:`IKeptPorts.own`."""
+        for port in self._ports.values():
+            if isinstance(port, OpenUNIXPort):
+                port.own()
+
+    def let_go(self) -> None:
+        """See :meth:`IKeptPorts.let_go`."""
+        for port in self._ports.values():
+            if isinstance(port, OpenUNIXPort):
+                port.let_go()
 
     def give_up(self, number: int) -> None:
         """
@@ -105,7 +151,7 @@ class PortsOfWorkers:
             OSError: It is impossible, and the port remains as it is. So it is after a
                 change of the user: all sockets of a port must be of one.
         """
-        for port in self._ports:
+        for port in self._ports.values():
             if isinstance(port, PortOfWorkers):
                 port.give_up(number)
 
@@ -118,22 +164,33 @@ class PortsOfWorkers:
         Raises:
             CannotListenError: That is impossible.
         """
-        sockets: list[socket.socket] = []
+        key = distinct(tcp_key(interface, port), self._ports)
+        sockets = [
+            self._make_socket(family_of(interface), socket.SOCK_STREAM, fileno=each)
+            for each in self._taken.take(key)
+        ]
         try:
-            # Without SO_REUSEPORT this fails if anybody listens there, be it
-            # another relay; with it, clients would be spread over both.
-            self._bound(port, interface, shared=False).close()
-            for _ in range(self._workers):
+            if not sockets:
+                # Without SO_REUSEPORT this fails if anybody listens there, be it
+                # another relay; with it, clients would be spread over both.
+                self._bound(port, interface, shared=False).close()
+            for each in sockets:
+                # A relay of one process did without.
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                port = each.getsockname()[1]
+            for _ in range(len(sockets), self._workers):
                 sockets.append(self._bound(port, interface, shared=True))
                 port = sockets[0].getsockname()[1]
             for each in sockets:
-                each.listen(max(backlog, _BACKLOG))
+                each.listen(max(backlog, BACKLOG))
         except OSError as error:
             for each in sockets:
                 each.close()
             raise CannotListenError(interface, port, error) from error
-        opened = PortOfWorkers(sockets, partial(self._bound, port, interface, True))
-        self._ports.append(opened)
+        opened = PortOfWorkers(
+            self._workers, sockets, partial(self._bound, port, interface, True)
+        )
+        self._ports[key] = opened
         return opened
 
     def listenSSL(
@@ -156,13 +213,18 @@ class PortsOfWorkers:
         wantPID: bool = False,
     ) -> IListeningPort:
         """Open a UNIX socket, one for all."""
-        backlog = max(backlog, _BACKLOG)
-        port = unix.Port(
-            address.encode(), factory, backlog, mode, self._reactor, wantPID
-        )
-        port.startListening()
+        key = distinct(unix_key(address), self._ports)
+        descriptors = self._taken.take(key)
+        if descriptors:
+            port = OpenUNIXPort.adopt(self._reactor, descriptors[0], factory, wantPID)
+        else:
+            backlog = max(backlog, BACKLOG)
+            port = OpenUNIXPort(
+                address.encode(), factory, backlog, mode, self._reactor, wantPID
+            )
+            port.startListening()
         port.stopReading()
-        self._ports.append(port)
+        self._ports[key] = port
         return port
 
     def adoptStreamPort(
@@ -179,8 +241,7 @@ class PortsOfWorkers:
         )
 
     def _bound(self, port: int, interface: str, shared: bool) -> socket.socket:
-        family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
-        bound = self._make_socket(family, socket.SOCK_STREAM)
+        bound = self._make_socket(family_of(interface), socket.SOCK_STREAM)
         try:
             bound.setblocking(False)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -199,14 +260,15 @@ class InheritedPorts:
 
     Args:
         reactor: Accepts connections.
-        descriptors: Of the ports, in the order in which they are asked for.
-        make_socket: Makes sockets as :func:`socket.socket` does.
+        descriptors: Of the sockets of each port, in the order in which the ports are
+            asked for.
+        make_socket: Makes sockets as ``socket.socket`` does.
     """
 
     def __init__(
         self,
         reactor: Any,
-        descriptors: Iterable[int],
+        descriptors: Iterable[Sequence[int]],
         make_socket: Callable[..., socket.socket] = socket.socket,
     ) -> None:
         self._reactor = reactor
@@ -222,18 +284,15 @@ class InheritedPorts:
         Raises:
             CannotListenError: That is impossible.
         """
-        family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
-        descriptor = next(self._descriptors)
-        with self._make_socket(family, socket.SOCK_STREAM, fileno=descriptor) as served:
-            try:
-                # It does already, unless the supervisor had given up this worker.
-                served.listen(max(backlog, _BACKLOG))
-            except OSError as error:
-                raise CannotListenError(interface, port, error) from error
-            adopted: IListeningPort = self._reactor.adoptStreamPort(
-                served.fileno(), family, factory
-            )
-        return adopted
+        return adopt_tcp(
+            self._reactor,
+            next(self._descriptors),
+            port,
+            factory,
+            backlog,
+            interface,
+            self._make_socket,
+        )
 
     def listenSSL(
         self,
@@ -245,9 +304,10 @@ class InheritedPorts:
     ) -> IListeningPort:
         """Serve the next port, a TCP port on which TLS is spoken."""
         tls = TLSMemoryBIOFactory(contextFactory, False, factory)
-        adopted: Any = self.listenTCP(port, tls, backlog, interface)
-        adopted._type = "TLS"
-        return adopted  # type: ignore[no-any-return]
+        adopted = self.listenTCP(port, tls, backlog, interface)
+        for part in parts_of(adopted):
+            part._type = "TLS"
+        return adopted
 
     def listenUNIX(
         self,
@@ -258,16 +318,11 @@ class InheritedPorts:
         wantPID: bool = False,
     ) -> IListeningPort:
         """Serve the next port, which is a UNIX socket that others serve, too."""
-        descriptor = next(self._descriptors)
-        port: IListeningPort = SharedUNIXPort._fromListeningDescriptor(
-            self._reactor, descriptor, factory
-        )
-        os.close(descriptor)
-        port.startListening()
-        return port
+        (descriptor,) = next(self._descriptors)
+        return SharedUNIXPort.adopt(self._reactor, descriptor, factory)
 
 
-class SharedUNIXPort(unix.Port):
+class SharedUNIXPort(OpenUNIXPort):
     """
     A UNIX socket that several processes accept from and another one owns.
 
@@ -275,17 +330,7 @@ class SharedUNIXPort(unix.Port):
     leaves the socket's name alone.
     """
 
-    def startListening(self) -> None:
-        """Accept connections."""
-        self.factory.doStart()  # type: ignore[union-attr]
-        listening = self._preexistingSocket
-        assert listening is not None
-        self._preexistingSocket = None
-        self._shouldShutdown = False
-        self.socket = listening
-        self.fileno = listening.fileno  # type: ignore[method-assign]
-        self.connected = True
-        self.startReading()
+    leaves_name = True
 
     @property
     def numberAccepts(self) -> int:
@@ -295,10 +340,6 @@ class SharedUNIXPort(unix.Port):
     @numberAccepts.setter
     def numberAccepts(self, number: int) -> None:
         pass
-
-    def connectionLost(self, reason: Any) -> None:
-        """Close this process's descriptor, and nothing else."""
-        Port.connectionLost(self, reason)
 
 
 def _address_of(listening: socket.socket) -> IAddress:

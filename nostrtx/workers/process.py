@@ -101,8 +101,8 @@ class WorkerProcess:
         pid: int | None = self._process.pid
         return pid
 
-    def signal(self, name: str) -> None:
-        """Send the process a signal, if there still is one."""
+    def signal(self, name: str | int) -> None:
+        """Send the process a signal, by Twisted's name or its number."""
         try:
             self._process.signalProcess(name)
         except ProcessExitedAlready:

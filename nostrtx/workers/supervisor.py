@@ -10,8 +10,11 @@ is why the relay does not: one line, as from a relay of one process.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
+from secrets import token_bytes
 from select import select
-from socket import gethostname, socket, socketpair
+from signal import SIGUSR2
+from socket import socket, socketpair
 from typing import Any, Final
 
 import attrs
@@ -25,10 +28,12 @@ from twisted.logger import Logger
 from nostrtx.admin_service import say_where
 from nostrtx.broadcast.workers import Hub
 from nostrtx.cannot_serve import CannotServe
-from nostrtx.joining import fail
+from nostrtx.joining import fail, name_of_node
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
 from nostrtx.settings.tree import Settings
+from nostrtx.takeover.taken import TakenSockets
+from nostrtx.takeover.takeover import Takeover
 from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
 from nostrtx.workers.ports import PortsOfWorkers
@@ -128,10 +133,15 @@ class Supervisor(Service):
         self._reactor = reactor
         self._wait = wait
         self._places = [Place(number) for number in range(1, workers + 1)]
-        self._sockets = PortsOfWorkers(workers, reactor, make_socket)
+        taken = TakenSockets()
+        self._sockets = PortsOfWorkers(workers, reactor, make_socket, taken)
+        self._takeover = Takeover(
+            settings.listen.takeover, reactor, self._sockets, taken, self._give_way
+        )
+        self._gives_way = False
         self._ports = OpenPorts(self._sockets, reactor, lambda url: None)
         self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
-        self._node = settings.cluster.node or gethostname()
+        self._node = name_of_node(settings, token_bytes)
         self._hub = Hub(reactor, FAREWELL)
         self._worker_settings = settings_of_worker(settings, workers, cores)
         self._started: float | None = None
@@ -146,6 +156,7 @@ class Supervisor(Service):
             CannotServe: One cannot be opened; the text is one line that says why.
         """
         super().privilegedStartService()
+        self._takeover.begin()
         # In the order in which workers ask for them.
         self._admin_ports.open(
             self._settings.admin.endpoints, lambda endpoint: (endpoint, Factory())
@@ -174,13 +185,31 @@ class Supervisor(Service):
         # From then on a signal stops all in order.
         has_url = bool(self._settings.relay.url)
         self._reactor.callWhenRunning(self._ports.tell, has_url)
+        self._reactor.callWhenRunning(self._takeover.serves)
 
     def stopService(self) -> Deferred[None]:
         """Let nobody connect any more, and stop the workers in order."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def _give_way(self) -> Deferred[None]:
+        """Have the workers take no more connections, and end when they have none."""
+        self._gives_way = True
+        return Deferred.fromCoroutine(self._wait_for_workers())
+
+    async def _wait_for_workers(self) -> None:
+        for place in self._places:
+            if place.next is not None:
+                place.next.cancel()
+                place.next = None
+        running = [place.process for place in self._places if place.process]
+        for process in running:
+            process.signal(SIGUSR2)
+        for process in running:
+            await process.gone()
+
     async def _stop(self) -> None:
+        self._takeover.stop()
         if self._beats.running:
             self._beats.stop()
         await self._ports.close()
@@ -216,13 +245,15 @@ class Supervisor(Service):
         ports = self._sockets.of_worker(place.number - 1)
         ours, theirs = socketpair()
         with ours, theirs:
-            inherits = dict(enumerate([theirs.fileno(), *ports], ORDERS + 1))
-            bus, *numbers = inherits
+            sockets = [each for port in ports for each in port]
+            inherits = dict(enumerate([theirs.fileno(), *sockets], ORDERS + 1))
+            bus, *others = inherits
+            numbers = iter(others)
             orders = Orders(
                 settings=self._worker_settings,
                 number=place.number,
                 name=name,
-                ports=tuple(numbers),
+                ports=tuple(tuple(islice(numbers, len(port))) for port in ports),
                 bus=bus,
                 reactor=type(self._reactor).__module__,
             )
@@ -277,7 +308,7 @@ class Supervisor(Service):
 
     def _replace(self, place: Place, process: WorkerProcess) -> None:
         place.process = None
-        if not self.running:
+        if not self.running or self._gives_way:
             return
         assert self._started is not None
         now = self._reactor.seconds()

@@ -13,9 +13,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.task import LoopingCall
@@ -24,6 +26,7 @@ from twisted.python.failure import Failure
 from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
+from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.file import ConfigError
 from nostrtx.workers.orders import Orders, receive_orders
 from nostrtx.workers.reports import BEAT_SECONDS, Reporter
@@ -96,7 +99,11 @@ class Ending:
 
 
 def run(
-    service: IService, reactor: Any, control: socket.socket, reporter: Reporter
+    service: IService,
+    reactor: Any,
+    control: socket.socket,
+    reporter: Reporter,
+    give_way: Callable[[], Deferred[None]],
 ) -> None:
     """
     Run the relay to its end, as twistd does.
@@ -106,6 +113,8 @@ def run(
         reactor: Runs it.
         control: Is closed when the supervisor is gone.
         reporter: Tells the supervisor that clients are served.
+        give_way: Takes no more connections, and fires when all clients are gone; is
+            called on the signal USR2, and then the relay ends.
 
     Raises:
         CannotServe: It cannot be started; the text is one line that says why.
@@ -116,11 +125,23 @@ def run(
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.addReader(SupervisorWatch(control, ending.begin))
 
+    tasks = BackgroundTasks()
+
+    async def go() -> None:
+        try:
+            await give_way()
+        finally:
+            ending.begin()
+
+    def giving_way(number: int, frame: object) -> None:
+        reactor.callFromThread(lambda: tasks.start(go(), "Giving way"))
+
     def running() -> None:
         # In place of those that the reactor has installed by now, which complain
         # about a second signal.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, ending.signalled)
+        signal.signal(signal.SIGUSR2, giving_way)
         reporter.ready()
         beats = LoopingCall(reporter.alive)
         beats.clock = reactor
@@ -139,7 +160,7 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     from nostrtx.service import make_service
     from nostrtx.workers.ports import InheritedPorts
 
-    for inherited in (*orders.ports, orders.bus):
+    for inherited in (*chain(*orders.ports), orders.bus):
         os.set_inheritable(inherited, False)
 
     def give_up(why: str) -> None:
@@ -157,7 +178,8 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
         broadcaster=broadcaster,
         name=orders.name,
     )
-    run(service, reactor, control, reporter)
+    listener: Any = service.getServiceNamed("listener")
+    run(service, reactor, control, reporter, listener.give_way)
 
 
 def main(descriptor: int, orders: int) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
@@ -91,7 +92,10 @@ class RelayProcess:
 
     @classmethod
     async def spawn(
-        cls, directory: Path, arguments: Sequence[str], **environment: str
+        cls,
+        directory: Path,
+        arguments: Sequence[str],
+        **environment: str,
     ) -> RelayProcess:
         """
         Start ``twistd -n`` with these arguments, and wait until it listens.
@@ -100,6 +104,22 @@ class RelayProcess:
             RelayDied: It ended instead.
         """
         process = _spawn(directory, arguments, environment)
+        url = await process.listening.wait(_START_SECONDS)
+        return cls(process, url, directory)
+
+    @classmethod
+    async def activate(
+        cls, directory: Path, arguments: Sequence[str], descriptor: int
+    ) -> RelayProcess:
+        """
+        Start ``twistd -n`` as systemd does with a socket that it has opened.
+
+        Raises:
+            RelayDied: It ended instead.
+        """
+        script = 'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=x; exec "$0" "$@"'
+        before = ["/bin/sh", "-c", script]
+        process = _spawn(directory, arguments, {}, before, {3: descriptor})
         url = await process.listening.wait(_START_SECONDS)
         return cls(process, url, directory)
 
@@ -201,16 +221,22 @@ def running_in(directory: Path) -> list[int]:
 
 
 def _spawn(
-    directory: Path, arguments: Sequence[str], environment: dict[str, str]
+    directory: Path,
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    before: Sequence[str] = (),
+    descriptors: Mapping[int, int] | None = None,
 ) -> _Process:
     directory.mkdir(exist_ok=True)
     process = _Process()
-    command = [str(BIN / "twistd"), "-n", "--pidfile=", *arguments]
+    command = [*before, str(BIN / "twistd"), "-n", "--pidfile=", *arguments]
+    inherited: dict[int, Any] = {0: "w", 1: "r", 2: "r", **(descriptors or {})}
     reactor.spawnProcess(
         process,
         command[0],
         command,
         {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(directory), **environment},
         str(directory),
+        childFDs=inherited,
     )
     return process

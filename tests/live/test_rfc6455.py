@@ -82,7 +82,7 @@ class EchoSession:
     def connection_lost(self) -> None:
         """There is nothing to release."""
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """There is nothing to answer."""
 
 

@@ -66,6 +66,7 @@ class FakeSession:
         binaries: How many binary messages were noted.
         lost: How many times it was told of the connection's end.
         on_message: Is called for each message, if set.
+        why: Why it was shut down.
     """
 
     def __init__(self, client: IClient) -> None:
@@ -73,6 +74,7 @@ class FakeSession:
         self.texts: list[bytes] = []
         self.binaries = 0
         self.lost = 0
+        self.why = ""
         self.on_message: Callable[[bytes], None] | None = None
 
     def message_received(self, text: bytes) -> None:
@@ -89,8 +91,9 @@ class FakeSession:
         """Count it."""
         self.lost += 1
 
-    def shut_down(self) -> None:
+    def shut_down(self, why: str = "shutting down") -> None:
         """Answer as a session with one subscription does."""
+        self.why = why
         self.client.send(b'["CLOSED","s",""]')
 
 

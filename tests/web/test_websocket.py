@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.web.frames import frame_header
+from nostrtx.web.shedding import STEP_SECONDS
 from nostrtx.web.websocket import RelayWebSocketFactory
 from tests.web.fakes import PEER, Edge, client_frame
 
@@ -111,13 +112,66 @@ class ShutDownTests(SynchronousTestCase):
         edge = Edge()
         _, transport, session = edge.open()
 
-        def fail() -> None:
+        def fail(why: str = "") -> None:
             raise ValueError("on purpose")
 
         session.shut_down = fail  # type: ignore[method-assign]
         self.assertNoResult(edge.websockets.shut_down(5))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertIn((1001).to_bytes(2, "big"), transport.value())
+
+
+class ShedTests(SynchronousTestCase):
+    """Tests for :meth:`RelayWebSocketFactory.shed`."""
+
+    def test_in_order(self) -> None:
+        """
+        A client hears that its subscriptions end, is not read from while its events
+        are answered, and is then told to come again.
+        """
+        edge = Edge()
+        connection, transport, session = edge.open()
+        over = edge.websockets.shed(0)
+        edge.end_turn()
+        self.assertEqual(transport.value(), frame_header(len(CLOSED)) + CLOSED)
+        self.assertEqual(session.why, "restarting, reconnect")
+        self.assertEqual(transport.producerState, "paused")
+        connection.send(b"[1]")
+        for _ in range(4):
+            edge.clock.advance(STEP_SECONDS)
+        sent = transport.value()
+        self.assertIn(b"[1]\x88", sent)
+        good_bye = (1012).to_bytes(2, "big") + b"restarting, reconnect"
+        self.assertTrue(sent.endswith(good_bye))
+        self.assertEqual(transport.producerState, "producing")
+        self.assertNoResult(over)
+        connection.dataReceived(client_frame((1012).to_bytes(2, "big"), 8))
+        connection.connectionLost(Failure(ConnectionDone()))
+        edge.clock.advance(STEP_SECONDS)
+        self.successResultOf(over)
+
+    def test_still_let_in(self) -> None:
+        """Who had connected before the other process served is not refused."""
+        edge = Edge()
+        edge.open()
+        self.assertNoResult(edge.websockets.shed(10))
+        _, transport = edge.connect()
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 101 "))
+
+    def test_session_raises(self) -> None:
+        """A session that fails to answer is logged, and closed all the same."""
+        edge = Edge()
+        _, transport, session = edge.open()
+
+        def fail(why: str = "") -> None:
+            raise ValueError("on purpose")
+
+        session.shut_down = fail  # type: ignore[method-assign]
+        self.assertNoResult(edge.websockets.shed(0))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        for _ in range(4):
+            edge.clock.advance(STEP_SECONDS)
+        self.assertIn((1012).to_bytes(2, "big"), transport.value())
 
 
 class RefusedAddressTests(SynchronousTestCase):

@@ -49,7 +49,7 @@ class FakeProcess:
         on_signal: Any,
     ) -> None:
         self.pid: int | None = pid
-        self.signals: list[str] = []
+        self.signals: list[str | int] = []
         self.hangs = False
         self.inherited: dict[int, int | str] = {}
         self.protocol = protocol
@@ -58,7 +58,7 @@ class FakeProcess:
         self.reporter = Reporter(control)
         self.on_signal = on_signal
 
-    def signalProcess(self, name: str) -> None:
+    def signalProcess(self, name: str | int) -> None:
         """Take note of a signal."""
         if self.pid is None:
             raise ProcessExitedAlready

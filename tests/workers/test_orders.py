@@ -27,7 +27,7 @@ class OrdersTests(SynchronousTestCase):
     def test_exact(self) -> None:
         """All settings arrive as they are, whatever their form."""
         settings = parse_settings(_SETTINGS)
-        orders = Orders(settings, 2, "node/2", (5, 6), 4, "twisted.internet.x")
+        orders = Orders(settings, 2, "node/2", ((5, 7), (6,)), 4, "twisted.internet.x")
         with pack_orders(orders) as packed:
             inherited = os.dup(packed.fileno())
         received = receive_orders(inherited)

@@ -21,8 +21,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from nostrtx.takeover.offer import tcp_key
+from nostrtx.takeover.ports import IKeptPorts
+from nostrtx.takeover.taken import TakenSockets
 from nostrtx.workers.ports import InheritedPorts, PortOfWorkers, PortsOfWorkers
-from tests.workers.system import System
+from tests.workers.system import FakeSocket, System
 
 
 class PortsOfWorkersTests(SynchronousTestCase):
@@ -48,7 +51,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
         self.assertEqual([each.address for each in opened], [("127.0.0.1", 7447)] * 3)
         self.assertTrue(all(each.listens for each in opened))
         numbers = [self.ports.of_worker(number) for number in range(3)]
-        self.assertEqual(numbers, [[each.fileno()] for each in opened])
+        self.assertEqual(numbers, [[[each.fileno()]] for each in opened])
 
     def test_any_port(self) -> None:
         """If the system chooses the port, it is the same for all."""
@@ -80,7 +83,9 @@ class PortsOfWorkersTests(SynchronousTestCase):
         opened = self.system.open()
         for number in range(3):
             descriptors = self.ports.of_worker(number)
-            ports = [each.address[1] for each in opened if each.fileno() in descriptors]
+            ports = [
+                each.address[1] for each in opened if [each.fileno()] in descriptors
+            ]
             self.assertEqual(ports, [1, 2, 3])
 
     def test_close(self) -> None:
@@ -98,7 +103,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
         self.ports.give_up(1)
         after = [self.ports.of_worker(number) for number in range(3)]
         self.assertEqual((after[0], after[2]), (before[0], before[2]))
-        for old, new in zip(before[1], after[1], strict=True):
+        for (old,), (new,) in zip(before[1], after[1], strict=True):
             self.assertTrue(self.system.find(old).closed)
             reserved = self.system.find(new)
             self.assertEqual((reserved.listens, reserved.closed), (False, False))
@@ -123,6 +128,47 @@ class PortsOfWorkersTests(SynchronousTestCase):
         after = [self.ports.of_worker(number) for number in range(3)]
         self.assertEqual(before, after)
 
+    def taken(self, count: int) -> list[FakeSocket]:
+        """Sockets of one port that were taken over, for three workers."""
+        made = [self.system.socket(socket.AF_INET, 0) for _ in range(count)]
+        for each in made:
+            each.setblocking(False)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.bind(("127.0.0.1", 7447))
+            each.options.clear()
+        taken = TakenSockets()
+        key = tcp_key("127.0.0.1", 7447)
+        taken.put({key: [each.fileno() for each in made]})
+        self.ports = PortsOfWorkers(3, MemoryReactorClock(), self.system.socket, taken)
+        self.listen("tcp:7447:interface=127.0.0.1")
+        offered = self.ports.descriptors()
+        self.assertEqual(offered, {key: [each.fileno() for each in self.system.open()]})
+        return made
+
+    def test_interface(self) -> None:
+        """They can be handed over."""
+        self.assertTrue(verifyObject(IKeptPorts, self.ports))
+        self.ports.own()
+        self.ports.let_go()
+
+    def test_fewer_taken_over(self) -> None:
+        """Where the relay before had fewer workers, the others get new sockets."""
+        (old,) = self.taken(1)
+        self.assertEqual(len(self.system.open()), 3)
+        self.assertIn(socket.SO_REUSEPORT, old.options)
+        self.assertEqual(self.ports.of_worker(0), [[old.fileno()]])
+        self.assertTrue(all(each.listens for each in self.system.open()))
+
+    def test_more_taken_over(self) -> None:
+        """Where it had more, some workers serve several, so that nobody is lost."""
+        old = [each.fileno() for each in self.taken(5)]
+        self.assertEqual(len(self.system.open()), 5)
+        served = [self.ports.of_worker(number)[0] for number in range(3)]
+        self.assertEqual(served, [[old[0], old[3]], [old[1], old[4]], [old[2]]])
+        self.ports.give_up(0)
+        given_up = [self.system.find(each).closed for each in old]
+        self.assertEqual(given_up, [True, False, False, True, False])
+
     def test_inherited(self) -> None:
         """A descriptor that was given to the supervisor cannot be passed on."""
         self.assertRaises(
@@ -131,7 +177,7 @@ class PortsOfWorkersTests(SynchronousTestCase):
 
     def test_port(self) -> None:
         """Ports are what reactors promise."""
-        port = PortOfWorkers([], socket.socket)
+        port = PortOfWorkers(0, [], socket.socket)
         self.assertTrue(verifyObject(IListeningPort, port))
         port.startListening()
 
@@ -172,15 +218,17 @@ class InheritedPortsTests(SynchronousTestCase):
         self.assertEqual(
             self.reactor.adopted,
             [
-                (*pair, factory)
-                for pair in zip(self.descriptors[:2], families, strict=True)
+                (number, family, factory)
+                for (number,), family in zip(
+                    self.descriptors[:2], families, strict=True
+                )
             ],
         )
 
     def test_listens(self) -> None:
         """A port where the supervisor had given up this worker listens again."""
         serverFromString(self.ports, "tcp:1").listen(Factory())
-        served, other, _ = map(self.system.find, self.descriptors)
+        served, other, _ = (self.system.find(each) for (each,) in self.descriptors)
         self.assertEqual((served.listens, other.listens), (True, False))
         self.assertEqual((served.closed, other.closed), (True, False))
 

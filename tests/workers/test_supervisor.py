@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from itertools import pairwise
+from itertools import chain, pairwise
+from signal import SIGUSR2
 from typing import Any, cast
 
 import attrs
@@ -85,7 +86,9 @@ class StartTests(SupervisorTestCase):
             self.assertEqual(orders.settings.cluster, self.settings.cluster)
             self.assertEqual((orders.number, orders.name), (number, f"node/{number}"))
             self.assertEqual(orders.reactor, SpawningReactor.__module__)
-            self.assertEqual({orders.bus, *orders.ports}, set(process.inherited))
+            self.assertEqual(
+                {orders.bus, *chain(*orders.ports)}, set(process.inherited)
+            )
 
     def test_much_to_tell(self) -> None:
         """Settings may be as large as they like: nobody waits until they are read."""
@@ -262,7 +265,7 @@ class ReplaceTests(SupervisorTestCase):
         """
         supervisor, system = self.supervisor_with_port()
         first, *_ = self.processes[-2:]
-        (shared,) = first.inherited.keys() & set(first.orders.ports)
+        (shared,) = first.inherited.keys() & set(chain(*first.orders.ports))
         used: list[FakeSocket] = []
         for _ in range(MOST_AWAITED_DEATHS + 2):
             process = self.processes[-1] if used else first
@@ -450,6 +453,31 @@ class StopTests(SupervisorTestCase):
         self.assertEqual(len(self.processes), 3)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_gives_way(self) -> None:
+        """
+        When another relay has taken over, the workers send their clients away, and
+        none is replaced.
+        """
+        self.reactor.on_signal = lambda process: None
+        for process in self.processes:
+            process.on_signal = lambda process: None
+        gone = self.supervisor._give_way()
+        self.assertEqual([p.signals for p in self.processes], [[SIGUSR2]] * 3)
+        for process in self.processes:
+            self.assertNoResult(gone)
+            process.end()
+        self.successResultOf(gone)
+        self.later(MAX_DELAY_SECONDS)
+        self.assertEqual(len(self.processes), 3)
+
+    def test_gives_way_between_two(self) -> None:
+        """A worker that is about to be replaced is not, when another relay serves."""
+        self.processes[0].end()
+        gone = self.supervisor._give_way()
+        self.successResultOf(gone)
+        self.later(MAX_DELAY_SECONDS)
+        self.assertEqual(len(self.processes), 3)
 
     def test_too_late(self) -> None:
         """One that does not stop in time is killed."""

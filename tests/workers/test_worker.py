@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from typing import Any
@@ -82,14 +83,21 @@ class RunTests(SynchronousTestCase):
         self.ours, self.theirs = socket.socketpair()
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self.given_way: Deferred[None] = Deferred()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.reactor = RunningReactor()
         self.service = RecordingService()
 
     def run_worker(self) -> None:
         """Run it to the end."""
-        run(self.service, self.reactor, self.theirs, Reporter(self.theirs))
+        reporter = Reporter(self.theirs)
+        run(self.service, self.reactor, self.theirs, reporter, self.give_way)
+
+    def give_way(self) -> Deferred[None]:
+        """Write it down; it is done when the test says so."""
+        self.service.history.append("give way")
+        return self.given_way
 
     def read(self) -> None:
         """Have the reactor read the socket, as it does when there is something."""
@@ -147,6 +155,20 @@ class RunTests(SynchronousTestCase):
         self.reactor.doing = doing
         self.run_worker()
         self.assertEqual(self.reactor.stops, 1)
+
+    def test_gives_way(self) -> None:
+        """On a signal it sends its clients away, and ends when they are gone."""
+
+        def doing() -> None:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            self.assertEqual(self.service.history[-1], "give way")
+            self.assertEqual(self.reactor.stops, 0)
+            self.given_way.callback(None)
+
+        self.reactor.doing = doing
+        self.run_worker()
+        self.assertEqual(self.reactor.stops, 1)
+        self.assertEqual(self.service.history[-1], "stop")
 
     def test_reactor_stops(self) -> None:
         """When the reactor stops for another reason, it is not stopped again."""

@@ -1,0 +1,1 @@
+"""Restarting without downtime: one relay process takes over the ports of another."""
