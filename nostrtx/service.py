@@ -42,7 +42,7 @@ from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.file import ConfigError
-from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.storing import SearchSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.opening import open_store, shown_url
@@ -126,10 +126,10 @@ class RelayService(Service):
         settings: Says how many.
     """
 
-    def __init__(self, relay: Relay, reactor: Any, settings: Settings) -> None:
+    def __init__(self, relay: Relay, reactor: Any, settings: LiveSettings) -> None:
         self._relay = relay
         self._reactor = reactor
-        self._processes = settings.ingest.verifier_processes
+        self._processes = settings.now.ingest.verifier_processes
 
     def startService(self) -> None:
         """
@@ -159,21 +159,29 @@ class RelayURLs:
     what clients on the same machine use.
 
     Args:
-        settings: ``[relay]``.
+        settings: ``relay``.
     """
 
-    def __init__(self, settings: RelaySettings) -> None:
-        self._urls = settings.urls
-        self._is_set = bool(settings.url)
+    def __init__(self, settings: LiveSettings) -> None:
+        self._listened_on: list[str] = []
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        relay = settings.relay
+        self._urls = relay.urls if relay.url else [*relay.urls, *self._listened_on]
+        self._is_set = bool(relay.url)
 
     def listening_on(self, url: str) -> None:
         """Take note of a port that is open; a Unix socket has no URL."""
-        if self._is_set or not url.startswith(("ws://", "wss://")):
+        if not url.startswith(("ws://", "wss://")):
             return
-        self._urls.append(url)
+        urls = [url]
         for loopback in ("127.0.0.1", "[::1]"):
             if loopback in url:
-                self._urls.append(url.replace(loopback, "localhost"))
+                urls.append(url.replace(loopback, "localhost"))
+        self._listened_on += urls
+        if not self._is_set:
+            self._urls += urls
 
     def all(self) -> list[str]:
         """The URLs."""
@@ -204,7 +212,7 @@ class ListenerService(Service):
         relay: Relay,
         websockets: RelayWebSocketFactory,
         reactor: Any,
-        settings: Settings,
+        settings: LiveSettings,
         urls: RelayURLs,
         facts: Callable[[], Mapping[str, int]],
         moments: Sequence[Moment],
@@ -231,6 +239,7 @@ class ListenerService(Service):
             reactor,
             urls.listening_on,
         )
+        settings.follow(lambda changed: self.renew_certificates())
 
     def privilegedStartService(self) -> None:
         """
@@ -241,7 +250,7 @@ class ListenerService(Service):
         """
         super().privilegedStartService()
         self._ports.open(
-            self._settings.listen.endpoints,
+            self._settings.now.listen.endpoints,
             lambda endpoint: listening_site(endpoint, self._site, self._reactor),
         )
 
@@ -249,7 +258,7 @@ class ListenerService(Service):
         """Serve clients, on the ports that are open, as soon as that may be."""
         super().startService()
         self._ports.pause()
-        self._ports.watch_certificates(self._settings.timing.certificate_seconds)
+        self._ports.watch_certificates(self._settings.now.timing.certificate_seconds)
         self._waiting.start(self._serve(), "Waiting until clients can be served")
         # What exists by now stays: the collector need not look at it again, nor
         # look often, for what a relay handles is seldom cyclic.
@@ -266,7 +275,7 @@ class ListenerService(Service):
             await moment.wait()
         self._ports.resume()
         if self._tells:
-            self._ports.tell(bool(self._settings.relay.url))
+            self._ports.tell(bool(self._settings.now.relay.url))
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, answer what was taken, then send the clients away."""
@@ -276,7 +285,7 @@ class ListenerService(Service):
     async def _stop(self) -> None:
         self._waiting.cancel_all()
         await self._ports.close()
-        seconds = self._settings.timing.shutdown_seconds
+        seconds = self._settings.now.timing.shutdown_seconds
         try:
             await self._relay.drain().addTimeout(seconds, self._reactor)
         except TimeoutError:
@@ -294,13 +303,12 @@ class AnnouncementService(Service):
         settings: What is told.
     """
 
-    def __init__(self, relay: Relay, reactor: Any, settings: Settings) -> None:
+    def __init__(self, relay: Relay, reactor: Any, settings: LiveSettings) -> None:
         self._announcement = Announcement(
             relay.own_events,
             reactor,
-            settings.relay.url,
             lambda: information_of(relay.presented(), relay.own_key.public),
-            settings.discovery,
+            settings,
         )
 
     def startService(self) -> None:
@@ -315,7 +323,7 @@ class AnnouncementService(Service):
 
 
 def make_service(
-    settings: Settings,
+    settings: LiveSettings,
     reactor: Any,
     *,
     opener: Any = None,
@@ -341,36 +349,37 @@ def make_service(
         ConfigError: The store's URL names no kind of store, or another setting is
             missing that is needed with these.
     """
-    check_consistency(settings)
-    urls = RelayURLs(settings.relay)
+    stated = settings.now
+    check_consistency(stated)
+    urls = RelayURLs(settings)
     try:
         store = open_store(
-            settings.store.url,
-            settings.store,
+            stated.store.url,
+            stated.store,
             reactor,
             lambda request: names_relay(request, urls.all()),
-            settings.timing.query_budget_seconds,
+            stated.timing.query_budget_seconds,
         )
     except StoreUnusable as error:
         raise ConfigError(f"store.url: {error}") from None
-    if settings.search.enabled:
-        if can_search(settings.store.url):
-            store = with_search(store, settings.store.url, reactor)
+    if stated.search.enabled:
+        if can_search(stated.store.url):
+            store = with_search(store, stated.store.url, reactor)
         else:
-            settings = attrs.evolve(settings, search=SearchSettings(enabled=False))
+            settings.amend(_without_search)
             _log.info("There is no search: it needs LMDB and nostrtx[search].")
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
     facts_of_store: dict[str, str] = {}
-    cluster = settings.cluster
+    cluster = stated.cluster
     if give_up is None:
         give_up = partial(fail, reactor)
     if broadcaster is None:
         broadcaster = open_broadcaster(
             cluster,
             name or cluster.node or gethostname(),
-            settings.store.directory is not None,
+            stated.store.directory is not None,
             facts_of_store,
             reactor,
             token_bytes,
@@ -385,7 +394,7 @@ def make_service(
         settings,
         urls.all,
         token_bytes,
-        register_database(settings),
+        register_database(stated),
     )
     roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(
@@ -394,7 +403,7 @@ def make_service(
     tally = Tally(roll_call, relay.statistics, broadcaster)
     Spending(roll_call, relay.rates)
     service = SequentialService()
-    keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
+    keys = [KeyService(relay.own_key, facts_of_store)] if stated.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
     moments = (joining.joined, relay.bans.loaded)
     listener = ListenerService(
@@ -418,7 +427,7 @@ def make_service(
         opener,
     )
     for child in (
-        StoreService(store, shown_url(settings.store.url), facts_of_store),
+        StoreService(store, shown_url(stated.store.url), facts_of_store),
         *keys,
         joining,
         admin,
@@ -426,6 +435,10 @@ def make_service(
         listener,
     ):
         child.setServiceParent(service)
-    if settings.discovery.announce:
+    if stated.discovery.announce:
         AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service
+
+
+def _without_search(settings: Settings) -> Settings:
+    return attrs.evolve(settings, search=SearchSettings(enabled=False))

@@ -28,6 +28,7 @@ from nostrtx.cannot_serve import CannotServe
 from nostrtx.joining import fail
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.proxied import PROXIED_PREFIX
 from nostrtx.workers.orders import Orders
@@ -105,7 +106,7 @@ class Supervisor(Service):
     A relay of several processes.
 
     Args:
-        settings: All of them, for the workers.
+        settings: All of them, for the workers, who are told when they change.
         reactor: Runs the processes.
         workers: How many.
         cores: How many the machine has.
@@ -117,7 +118,7 @@ class Supervisor(Service):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         reactor: Any,
         workers: int,
         cores: int,
@@ -131,12 +132,13 @@ class Supervisor(Service):
         self._sockets = PortsOfWorkers(workers, reactor, make_socket)
         self._ports = OpenPorts(self._sockets, reactor, lambda url: None)
         self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
-        self._node = settings.cluster.node or gethostname()
+        self._node = settings.now.cluster.node or gethostname()
         self._hub = Hub(reactor, FAREWELL)
-        self._worker_settings = settings_of_worker(settings, workers, cores)
+        self._cores = cores
         self._started: float | None = None
         self._beats = LoopingCall(self._count_silent)
         self._beats.clock = reactor
+        settings.follow(self._apply)
 
     def privilegedStartService(self) -> None:
         """
@@ -148,10 +150,10 @@ class Supervisor(Service):
         super().privilegedStartService()
         # In the order in which workers ask for them.
         self._admin_ports.open(
-            self._settings.admin.endpoints, lambda endpoint: (endpoint, Factory())
+            self._settings.now.admin.endpoints, lambda endpoint: (endpoint, Factory())
         )
         self._ports.open(
-            self._settings.listen.endpoints,
+            self._settings.now.listen.endpoints,
             lambda endpoint: (endpoint.removeprefix(PROXIED_PREFIX), Factory()),
         )
 
@@ -172,7 +174,7 @@ class Supervisor(Service):
         _ = self._beats.start(BEAT_SECONDS, now=False)
         self._log.info("{count} workers serve clients.", count=len(self._places))
         # From then on a signal stops all in order.
-        has_url = bool(self._settings.relay.url)
+        has_url = bool(self._settings.now.relay.url)
         self._reactor.callWhenRunning(self._ports.tell, has_url)
 
     def stopService(self) -> Deferred[None]:
@@ -192,7 +194,7 @@ class Supervisor(Service):
         running = [place.process for place in self._places if place.process]
         for process in running:
             process.signal("TERM")
-        seconds = 2 * self._settings.timing.shutdown_seconds + EXTRA_SECONDS
+        seconds = 2 * self._settings.now.timing.shutdown_seconds + EXTRA_SECONDS
         killing = self._reactor.callLater(seconds, self._kill, running)
         for process in running:
             await process.gone()
@@ -208,6 +210,13 @@ class Supervisor(Service):
             process.signal("KILL")
 
     # -- one worker
+
+    def _apply(self, settings: Settings) -> None:
+        workers = len(self._places)
+        self._worker_settings = settings_of_worker(settings, workers, self._cores)
+        for place in self._places:
+            if place.process is not None:
+                place.process.tell(self._worker_settings)
 
     def _start(self, place: Place) -> None:
         place.next = None

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReadDescriptor
@@ -25,25 +25,41 @@ from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
 from nostrtx.settings.file import ConfigError
-from nostrtx.workers.orders import Orders, receive_orders
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
+from nostrtx.workers.orders import Orders, receive_orders, receive_settings
 from nostrtx.workers.reports import BEAT_SECONDS, Reporter
 
 _log = Logger()
+
+_DESCRIPTOR_BYTES: Final = 4
+
+_ROOM_FOR_A_FILE: Final = socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
+
+# socket.recv_fds takes flags and heeds none.
+_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 
 
 @implementer(IReadDescriptor)
 class SupervisorWatch:
     """
-    Notices when the supervisor is gone.
+    Hears of other settings from the supervisor, and notices when it is gone.
 
     Args:
         control: The socket to it.
-        gone: Called once it is.
+        gone: Called once it is gone.
+        told: Called with settings that are to hold from then on.
     """
 
-    def __init__(self, control: socket.socket, gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        gone: Callable[[], None],
+        told: Callable[[Settings], None],
+    ) -> None:
         self._control = control
         self._gone = gone
+        self._told = told
 
     def fileno(self) -> int:
         """The socket's descriptor, for the reactor."""
@@ -54,13 +70,16 @@ class SupervisorWatch:
         return "supervisor"
 
     def doRead(self) -> Failure | None:
-        """Nothing is sent: what can be read is the end."""
+        """Take settings, or the end."""
         try:
-            received = self._control.recv(1, socket.MSG_DONTWAIT)
+            received, sent, _, _ = self._control.recvmsg(1, _ROOM_FOR_A_FILE, _FLAGS)
         except BlockingIOError:
             return None
         except OSError:
-            received = b""
+            received, sent = b"", []
+        for _, _, file in sent:
+            descriptor = int.from_bytes(file[:_DESCRIPTOR_BYTES], sys.byteorder)
+            self._told(receive_settings(descriptor))
         return None if received else Failure(CONNECTION_DONE)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -96,7 +115,11 @@ class Ending:
 
 
 def run(
-    service: IService, reactor: Any, control: socket.socket, reporter: Reporter
+    service: IService,
+    reactor: Any,
+    control: socket.socket,
+    reporter: Reporter,
+    told: Callable[[Settings], None],
 ) -> None:
     """
     Run the relay to its end, as twistd does.
@@ -104,8 +127,9 @@ def run(
     Args:
         service: The relay.
         reactor: Runs it.
-        control: Is closed when the supervisor is gone.
+        control: Brings settings, and is closed when the supervisor is gone.
         reporter: Tells the supervisor that clients are served.
+        told: Called with settings that are to hold from then on.
 
     Raises:
         CannotServe: It cannot be started; the text is one line that says why.
@@ -114,13 +138,15 @@ def run(
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    reactor.addReader(SupervisorWatch(control, ending.begin))
+    reactor.addReader(SupervisorWatch(control, ending.begin, told))
 
     def running() -> None:
         # In place of those that the reactor has installed by now, which complain
         # about a second signal.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, ending.signalled)
+        # It is the supervisor who reads the settings again.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         reporter.ready()
         beats = LoopingCall(reporter.alive)
         beats.clock = reactor
@@ -136,6 +162,7 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     from twisted.internet import reactor
 
     from nostrtx.broadcast.workers import WorkerBroadcaster
+    from nostrtx.reloading import put_in_force
     from nostrtx.service import make_service
     from nostrtx.workers.ports import InheritedPorts
 
@@ -149,15 +176,23 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     broadcaster = None
     if not orders.settings.cluster.redis:
         broadcaster = WorkerBroadcaster(orders.name, reactor, orders.bus)
+    settings = LiveSettings(orders.settings)
     service = make_service(
-        orders.settings,
+        settings,
         reactor,
         give_up=give_up,
         opener=InheritedPorts(reactor, orders.ports),
         broadcaster=broadcaster,
         name=orders.name,
     )
-    run(service, reactor, control, reporter)
+
+    def told(changed: Settings) -> None:
+        try:
+            put_in_force(settings, changed)
+        except ConfigError as error:
+            _log.error("The settings stay as they are: {why}", why=error)
+
+    run(service, reactor, control, reporter, told)
 
 
 def main(descriptor: int, orders: int) -> int:

@@ -13,7 +13,9 @@ from nostrtx.nostr.json import loads
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
-from nostrtx.settings.identity import DiscoverySettings
+from nostrtx.settings.identity import DiscoverySettings, RelaySettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import FakeTurns, HeldStore, log_of
 from tests.storage.events import NOW
 
@@ -32,6 +34,14 @@ class AnnouncementTests(SynchronousTestCase):
             "supported_nips": [1],
             "limitation": {"auth_required": False},
         }
+        self.settings = LiveSettings(
+            Settings(
+                relay=RelaySettings(url="wss://relay.example.com"),
+                discovery=DiscoverySettings(
+                    announce=True, refresh_seconds=3600, topics=("cats",)
+                ),
+            )
+        )
         self.announcement = self.make_announcement()
 
     def make_announcement(self) -> Announcement:
@@ -47,9 +57,8 @@ class AnnouncementTests(SynchronousTestCase):
         announcement = Announcement(
             OwnEvents(key, self.store, self.clock, events),
             self.clock,
-            "wss://relay.example.com",
             lambda: self.information,
-            DiscoverySettings(announce=True, refresh_seconds=3600, topics=("cats",)),
+            self.settings,
         )
         self.addCleanup(announcement.stop)
         return announcement
@@ -82,6 +91,14 @@ class AnnouncementTests(SynchronousTestCase):
         self.announcement.start()
         self.clock.advance(1000)
         self.announcement.stop()
+        self.settings = LiveSettings(
+            Settings(
+                relay=RelaySettings(url="wss://relay.example.com"),
+                discovery=DiscoverySettings(
+                    announce=True, refresh_seconds=3600, topics=("cats",)
+                ),
+            )
+        )
         self.announcement = self.make_announcement()
         self.announcement.start()
         self.clock.advance(2599)

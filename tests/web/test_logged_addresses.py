@@ -7,7 +7,15 @@ from itertools import count
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.settings.edge import LogSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.logged_addresses import LoggedAddresses
+
+
+def naming(how: str) -> LiveSettings:
+    """Settings that say how addresses are named."""
+    return LiveSettings(Settings(log=LogSettings(addresses=how)))
 
 
 class LoggedAddressesTests(SynchronousTestCase):
@@ -19,7 +27,7 @@ class LoggedAddressesTests(SynchronousTestCase):
         self.clock.advance(86_400 * 20_000)
         keys = count()
         return LoggedAddresses(
-            how, self.clock, lambda size: next(keys).to_bytes(size, "big")
+            naming(how), self.clock, lambda size: next(keys).to_bytes(size, "big")
         )
 
     def test_none(self) -> None:
@@ -53,7 +61,7 @@ class LoggedAddressesTests(SynchronousTestCase):
         """Nobody who does not have the key can tell which address it is."""
         clock = Clock()
         one, other = (
-            LoggedAddresses("hashed", clock, lambda size, fill=fill: fill * size)  # type: ignore[misc]
+            LoggedAddresses(naming("hashed"), clock, fill.__mul__)
             for fill in (b"a", b"b")
         )
         self.assertNotEqual(one.name_of("203.0.113.7"), other.name_of("203.0.113.7"))

@@ -17,6 +17,8 @@ from nostrtx.nostr.json import dumps
 from nostrtx.relay.identification.lookup import LookupFailed
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import HeldStore
 from tests.storage.events import ALICE, BOB, NOW, make_event
 
@@ -67,7 +69,7 @@ class PolicyTestCase(SynchronousTestCase):
         self.policy = IdentifierPolicy(
             self.store,
             self.clock,
-            settings,
+            LiveSettings(Settings(nip05=settings)),
         )
         self._policies.append(self.policy)
         self.policy.start(self.fetch)
