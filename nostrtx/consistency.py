@@ -8,22 +8,29 @@ from nostrtx.settings.file import ConfigError
 from nostrtx.settings.tree import Settings
 
 
+def inconsistencies(settings: Settings) -> list[str]:
+    """What is missing that other settings need, in one line each."""
+    faults = []
+    if settings.discovery.announce:
+        try:
+            parse_relay_url(settings.relay.url)
+        except RelayURLError as error:
+            faults.append(f"relay.url: needed for discovery.announce: {error}")
+    if settings.signs and settings.store.is_shared and settings.key_file is None:
+        faults.append(
+            "relay.key_file: needed for what the relay signs, since the store is a"
+            " PostgreSQL: a file with the same key on every node"
+        )
+    return faults
+
+
 def check_consistency(settings: Settings) -> None:
     """
     Make sure that nothing is missing which other settings need.
 
     Raises:
-        ConfigError: Something is; the text is one line that says what.
+        ConfigError: Something is; the text says what, in one line each.
     """
-    if settings.discovery.announce:
-        try:
-            parse_relay_url(settings.relay.url)
-        except RelayURLError as error:
-            raise ConfigError(
-                f"relay.url: needed for discovery.announce: {error}"
-            ) from None
-    if settings.signs and settings.store.is_shared and settings.key_file is None:
-        raise ConfigError(
-            "relay.key_file: needed for what the relay signs, since the store is a"
-            " PostgreSQL: a file with the same key on every node"
-        )
+    faults = inconsistencies(settings)
+    if faults:
+        raise ConfigError("\n".join(faults))

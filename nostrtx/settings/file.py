@@ -5,13 +5,16 @@ The settings file: TOML in, a tree of frozen values out, every fault in plain wo
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from nostrtx.settings.checks import shown
+from nostrtx.settings.secrets import revealed
 from nostrtx.settings.tree import Settings
 
 
@@ -57,11 +60,15 @@ def _typed(form: Any, value: object) -> object:
     raise ValueError(f"must be {_FORMS[form]}, not {shown(value)}")
 
 
-def _checked(table: Any, name: str, value: object) -> object:
+def _checked(
+    table: Any, name: str, value: object, environment: Mapping[str, str]
+) -> object:
     """The value of the setting ``name`` in a table, if it is one and allowed."""
     field = attrs.fields_dict(table).get(name)
     if field is None:
         raise ValueError("there is no such setting")
+    if not field.repr:
+        value = revealed(value, environment)
     try:
         value = _typed(field.type, value)
     except ValueError:
@@ -74,9 +81,13 @@ def _checked(table: Any, name: str, value: object) -> object:
     return value
 
 
-def parse_settings(text: str) -> Settings:
+def parse_settings(text: str, environment: Mapping[str, str] = os.environ) -> Settings:
     """
     The settings that a TOML text states; defaults for the rest.
+
+    Args:
+        text: The file.
+        environment: Variables of the process, which may hold secrets.
 
     Raises:
         ConfigError: Not TOML, an unknown name, or a value out of range; all faults
@@ -100,7 +111,7 @@ def parse_settings(text: str) -> Settings:
         values = {}
         for name, value in members.items():
             try:
-                values[name] = _checked(table, name, value)
+                values[name] = _checked(table, name, value, environment)
             except ValueError as error:
                 faults.append(f"{table_name}.{name}: {error}")
         if not faults:

@@ -13,6 +13,7 @@ from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.live import AT_START, LiveSettings, differences
 from nostrtx.settings.storing import SearchSettings, StoreSettings
 from nostrtx.settings.tree import Settings
+from tests.live.relay_process import ROOT
 
 
 class DifferencesTests(SynchronousTestCase):
@@ -57,6 +58,16 @@ class DifferencesTests(SynchronousTestCase):
         self.assertEqual(
             self.told(Settings(), new), ["listen.endpoints: needs a restart"]
         )
+
+
+class DocumentationTests(SynchronousTestCase):
+    """What operators read."""
+
+    def test_at_start(self) -> None:
+        """All that needs a restart stands in the guide."""
+        guide = (ROOT / "docs" / "operations.md").read_text()
+        for name in AT_START:
+            self.assertIn(f"`{name}`", guide)
 
 
 class LiveSettingsTests(SynchronousTestCase):
