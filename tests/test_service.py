@@ -272,6 +272,16 @@ class RelayURLsTests(SynchronousTestCase):
             ],
         )
 
+    def test_changed(self) -> None:
+        """If the operator names another URL while it runs, that one counts."""
+        settings = LiveSettings(Settings())
+        urls = RelayURLs(settings)
+        urls.listening_on("ws://10.0.0.1:3/")
+        settings.change(Settings(relay=RelaySettings(url="wss://r.example")))
+        self.assertEqual(urls.all(), ["wss://r.example"])
+        settings.change(Settings())
+        self.assertEqual(urls.all(), ["ws://10.0.0.1:3/"])
+
     def test_socket(self) -> None:
         """A Unix socket has none: what is before it knows."""
         urls = urls_of(RelaySettings())

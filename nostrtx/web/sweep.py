@@ -43,6 +43,7 @@ class ConnectionSweep:
         self._clock = clock
         self._parts: list[set[ISwept]] = []
         self._turn = 0
+        self._skips = 0
         self._deadlines: dict[ISwept, float] = {}
         self._next: IDelayedCall | None = None
         settings.follow(self._apply)
@@ -55,6 +56,8 @@ class ConnectionSweep:
         if parts == len(self._parts):
             return
         connections = [each for part in self._parts for each in part]
+        # Some were pinged a moment ago, and have not had the time to answer.
+        self._skips = parts if connections else 0
         self._parts = [set() for _ in range(parts)]
         for connection in connections:
             self.add(connection)
@@ -97,6 +100,9 @@ class ConnectionSweep:
             except Exception:
                 self._log.failure("Ending a connection failed.")
         if not self._pings:
+            return
+        if self._skips:
+            self._skips -= 1
             return
         self._turn = (self._turn + 1) % len(self._parts)
         for connection in tuple(self._parts[self._turn]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -62,6 +63,20 @@ class AnnouncementTests(SynchronousTestCase):
         )
         self.addCleanup(announcement.stop)
         return announcement
+
+    def test_other_settings(self) -> None:
+        """Once the settings say something else, that is announced at once."""
+        self.announcement.start()
+        now = self.settings.now
+        discovery = attrs.evolve(now.discovery, topics=("dogs",))
+        self.clock.advance(1)
+        self.settings.change(attrs.evolve(now, discovery=discovery))
+        event = self.delivered[-1]
+        self.assertEqual(len(self.delivered), 2)
+        self.assertIn(["t", "dogs"], event.tags)
+        self.announcement.stop()
+        self.settings.change(now)
+        self.assertEqual(len(self.delivered), 2)
 
     def test_at_the_start(self) -> None:
         """It is stored and delivered at once, with the information document."""

@@ -25,9 +25,10 @@ class LoggedAddressesTests(SynchronousTestCase):
         """A log that names addresses in this way, at midnight."""
         self.clock = Clock()
         self.clock.advance(86_400 * 20_000)
+        self.settings = naming(how)
         keys = count()
         return LoggedAddresses(
-            naming(how), self.clock, lambda size: next(keys).to_bytes(size, "big")
+            self.settings, self.clock, lambda size: next(keys).to_bytes(size, "big")
         )
 
     def test_none(self) -> None:
@@ -56,6 +57,12 @@ class LoggedAddressesTests(SynchronousTestCase):
         name = addresses.name_of("203.0.113.7")
         self.clock.advance(86_400)
         self.assertNotEqual(addresses.name_of("203.0.113.7"), name)
+
+    def test_changed(self) -> None:
+        """Another way of naming them holds from then on."""
+        addresses = self.addresses("none")
+        self.settings.change(naming("plain").now)
+        self.assertEqual(addresses.name_of("203.0.113.7"), "203.0.113.7")
 
     def test_another_process(self) -> None:
         """Nobody who does not have the key can tell which address it is."""

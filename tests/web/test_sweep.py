@@ -108,6 +108,22 @@ class ConnectionSweepTests(SynchronousTestCase):
         self.pass_time(2)
         self.assertEqual(len(connection.visits), 4)
 
+    def test_other_period(self) -> None:
+        """Another period holds for connections that are open, and for their ends."""
+        sweep = self.started(50)
+        connections = [FakeConnection(self.clock, number) for number in range(20)]
+        for connection in connections:
+            sweep.add(connection)
+        self.settings.change(Settings(timing=TimingSettings(ping_seconds=5)))
+        sweep.remove(connections.pop())
+        self.pass_time(5)
+        self.assertEqual([each.visits for each in connections], [[]] * 19)
+        self.pass_time(10)
+        self.assertEqual({len(each.visits) for each in connections}, {2})
+        self.settings.change(Settings(timing=TimingSettings(ping_seconds=0)))
+        self.pass_time(60)
+        self.assertEqual({len(each.visits) for each in connections}, {2})
+
     def test_deadline(self) -> None:
         """An end that does not come is enforced once, soon after its time."""
         sweep = self.started(50)

@@ -169,6 +169,22 @@ class DomainLookupTests(SynchronousTestCase):
             self.respond(at=at).send(b"2")
             self.assertEqual(self.successResultOf(asked[at]), b"2")
 
+    def test_more_at_a_time(self) -> None:
+        """More domains may be asked at a time as soon as the settings say so."""
+        settings = asking(max_lookups=1)
+        self.lookup = DomainLookup(self.agent, self.clock, settings)
+        asked = [self.ask() for _ in range(2)]
+        self.assertEqual(len(self.agent.requests), 1)
+        settings.change(asking(max_lookups=2).now)
+        asked += [self.ask() for _ in range(3)]
+        self.assertEqual(len(self.agent.requests), 3)
+        self.respond(at=0).send(b"1")
+        self.assertEqual(self.successResultOf(asked[0]), b"1")
+        self.assertEqual(len(self.agent.requests), 4)
+        for waiting in asked[1:]:
+            waiting.cancel()
+            self.failureResultOf(waiting)
+
     def test_other_ports(self) -> None:
         """No other port is asked, unless that is allowed."""
         identifier = Identifier("bob", "example.com", 8443)

@@ -8,8 +8,10 @@ from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces.edge import IManagement
+from nostrtx.interfaces.policies import Source
 from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.bans import Ban, BanKind
+from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.json import dumps
 from nostrtx.settings.access import ManagementSettings
 from nostrtx.settings.identity import RelaySettings
@@ -21,7 +23,7 @@ from tests.relay.management.management_case import (
     ManagementCase,
     authorization,
 )
-from tests.storage.events import BOB, NOW, public_key
+from tests.storage.events import BOB, NOW, public_key, signed_event
 
 _BODY = dumps({"method": "banpubkey", "params": [BOB.hex()]})
 
@@ -48,6 +50,20 @@ class ManagementTests(ManagementCase):
         self.assertEqual(self.signed(_BODY, MODERATOR)[0], 403)
         self.under_test.settings.change(named)
         self.assertEqual(self.signed(_BODY, MODERATOR)[0], 200)
+
+    def test_kinds_of_nobody(self) -> None:
+        """Once nobody may manage, what was said of kinds does not hold any more."""
+        self.result("disallowkind", 1)
+        event = signed_event(STRANGER, content="one")
+        kinds = self.under_test.relay.management.kinds
+        self.assertRaises(Rejected, kinds.check_event, event, Source())
+        named = self.under_test.settings.now
+        self.under_test.settings.change(
+            attrs.evolve(named, management=ManagementSettings())
+        )
+        kinds.check_event(event, Source())
+        self.under_test.settings.change(named)
+        self.assertRaises(Rejected, kinds.check_event, event, Source())
 
     def test_renamed(self) -> None:
         """What owners have said outlasts other settings; the rest follows those."""
