@@ -72,6 +72,11 @@ def differences(old: Settings, new: Settings) -> list[Change]:
         before, after = getattr(old, table.name), getattr(new, table.name)
         if before == after:
             continue
+        if not attrs.has(type(after)):
+            # Tables by name or number: too much for a line.
+            waits = table.name in AT_START
+            found.append(Change(table.name, None, None, waits))
+            continue
         for field in attrs.fields(type(after)):
             was, is_now = getattr(before, field.name), getattr(after, field.name)
             if was != is_now:
@@ -161,6 +166,9 @@ def _kept(old: Settings, new: Settings, changes: list[Change]) -> Settings:
     for change in changes:
         if change.waits:
             table, _, name = change.name.partition(".")
+            if not name:
+                new = attrs.evolve(new, **{table: getattr(old, table)})
+                continue
             before = getattr(getattr(old, table), name)
             kept = attrs.evolve(getattr(new, table), **{name: before})
             new = attrs.evolve(new, **{table: kept})
