@@ -12,9 +12,12 @@ from twisted.internet import reactor
 from nostrtx.settings.file import (ConfigError, load_settings)
 from nostrtx.tap import relay_service, with_log
 
+path = os.environ.get("NOSTRTX_CONFIG")
+path = path and os.path.abspath(path)
+
 try:
-    settings = load_settings(os.environ.get("NOSTRTX_CONFIG"))
-    relay = relay_service(settings, reactor)
+    settings = load_settings(path)
+    relay = relay_service(lambda: load_settings(path), reactor)
 except ConfigError as error:
     raise SystemExit(f"nostr-relay: {error}") from None
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.listening import OpenPorts
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.admin import AdminResource
 from nostrtx.web.site import QuietSite
@@ -42,7 +43,7 @@ class AdminService(Service):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         reactor: Any,
         store: IEventStore,
         facts: Callable[[], Mapping[str, int]],
@@ -50,17 +51,20 @@ class AdminService(Service):
         opener: Any = None,
         says_where: bool = True,
     ) -> None:
-        self._endpoints = settings.admin.endpoints
-        self._seconds = settings.timing.certificate_seconds
+        self._endpoints = settings.now.admin.endpoints
+        self._seconds = settings.now.timing.certificate_seconds
         self._pages = AdminResource(store, facts, faults, reactor)
-        self._site = QuietSite(
-            self._pages, timeout=settings.timing.handshake_seconds, reactor=reactor
-        )
+        self._site = QuietSite(self._pages, reactor=reactor)
         self._ports = OpenPorts(
             reactor if opener is None else opener,
             reactor,
             say_where if says_where else lambda url: None,
         )
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        self._site.timeOut = settings.timing.handshake_seconds
+        self.renew_certificates()
 
     def privilegedStartService(self) -> None:
         """

@@ -9,27 +9,32 @@ from nostrtx.settings.policies import table_faults
 from nostrtx.settings.tree import Settings
 
 
+def inconsistencies(settings: Settings) -> list[str]:
+    """What is missing that other settings need, in one line each."""
+    faults = []
+    if settings.discovery.announce:
+        try:
+            parse_relay_url(settings.relay.url)
+        except RelayURLError as error:
+            faults.append(f"relay.url: needed for discovery.announce: {error}")
+    if settings.signs and settings.store.is_shared and settings.key_file is None:
+        faults.append(
+            "relay.key_file: needed for what the relay signs, since the store is a"
+            " PostgreSQL: a file with the same key on every node"
+        )
+    if settings.listen.takeover and settings.store.url == "memory:":
+        faults.append("listen.takeover: a store in memory cannot be handed over")
+    faults += table_faults(settings.rules, settings.lists, bool(settings.trust.roots))
+    return faults
+
+
 def check_consistency(settings: Settings) -> None:
     """
     Make sure that nothing is missing which other settings need.
 
     Raises:
-        ConfigError: Something is; the text says what, one line for each fault.
+        ConfigError: Something is; the text says what, in one line each.
     """
-    if settings.discovery.announce:
-        try:
-            parse_relay_url(settings.relay.url)
-        except RelayURLError as error:
-            raise ConfigError(
-                f"relay.url: needed for discovery.announce: {error}"
-            ) from None
-    if settings.listen.takeover and settings.store.url == "memory:":
-        raise ConfigError("listen.takeover: a store in memory cannot be handed over")
-    if settings.signs and settings.store.is_shared and settings.key_file is None:
-        raise ConfigError(
-            "relay.key_file: needed for what the relay signs, since the store is a"
-            " PostgreSQL: a file with the same key on every node"
-        )
-    faults = table_faults(settings.rules, settings.lists, bool(settings.trust.roots))
+    faults = inconsistencies(settings)
     if faults:
         raise ConfigError("\n".join(faults))

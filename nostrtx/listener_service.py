@@ -17,7 +17,7 @@ from nostrtx.listening import OpenPorts
 from nostrtx.relay.moment import Moment
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.tasks import BackgroundTasks
-from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.takeover.takeover import Takeover
 from nostrtx.web.proxied import listening_site
@@ -36,21 +36,29 @@ class RelayURLs:
     what clients on the same machine use.
 
     Args:
-        settings: ``[relay]``.
+        settings: ``relay``.
     """
 
-    def __init__(self, settings: RelaySettings) -> None:
-        self._urls = settings.urls
-        self._is_set = bool(settings.url)
+    def __init__(self, settings: LiveSettings) -> None:
+        self._listened_on: list[str] = []
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        relay = settings.relay
+        self._urls = relay.urls if relay.url else [*relay.urls, *self._listened_on]
+        self._is_set = bool(relay.url)
 
     def listening_on(self, url: str) -> None:
         """Take note of a port that is open; a Unix socket has no URL."""
-        if self._is_set or not url.startswith(("ws://", "wss://")):
+        if not url.startswith(("ws://", "wss://")):
             return
-        self._urls.append(url)
+        urls = [url]
         for loopback in ("127.0.0.1", "[::1]"):
             if loopback in url:
-                self._urls.append(url.replace(loopback, "localhost"))
+                urls.append(url.replace(loopback, "localhost"))
+        self._listened_on += urls
+        if not self._is_set:
+            self._urls += urls
 
     def all(self) -> list[str]:
         """The URLs."""
@@ -84,7 +92,7 @@ class ListenerService(Service):
         relay: Relay,
         websockets: RelayWebSocketFactory,
         reactor: Any,
-        settings: Settings,
+        settings: LiveSettings,
         urls: RelayURLs,
         facts: Callable[[], Mapping[str, int]],
         moments: Sequence[Moment],
@@ -117,6 +125,7 @@ class ListenerService(Service):
             reactor,
             urls.listening_on,
         )
+        settings.follow(lambda changed: self.renew_certificates())
 
     def privilegedStartService(self) -> None:
         """
@@ -127,7 +136,7 @@ class ListenerService(Service):
         """
         super().privilegedStartService()
         self._ports.open(
-            self._settings.listen.endpoints,
+            self._settings.now.listen.endpoints,
             lambda endpoint: listening_site(endpoint, self._site, self._reactor),
         )
 
@@ -135,7 +144,7 @@ class ListenerService(Service):
         """Serve clients, on the ports that are open, as soon as that may be."""
         super().startService()
         self._ports.pause()
-        self._ports.watch_certificates(self._settings.timing.certificate_seconds)
+        self._ports.watch_certificates(self._settings.now.timing.certificate_seconds)
         if self._takeover.has_predecessor:
             # Which answers for both until clients are served here.
             self._admin.pause()
@@ -156,7 +165,7 @@ class ListenerService(Service):
         self._ports.resume()
         self._admin.resume()
         if self._tells:
-            self._ports.tell(bool(self._settings.relay.url))
+            self._ports.tell(bool(self._settings.now.relay.url))
         # Before that, connections wait, and a signal would kill.
         self._reactor.callWhenRunning(self._takeover.serves)
 
@@ -174,7 +183,7 @@ class ListenerService(Service):
         return self._giving_way
 
     async def _give_way(self) -> None:
-        timing = self._settings.timing
+        timing = self._settings.now.timing
         await self._websockets.shed(timing.drain_seconds)
         until = self._reactor.seconds() + timing.handshake_seconds
         while self._site.has_undecided and self._reactor.seconds() < until:
@@ -192,7 +201,7 @@ class ListenerService(Service):
             self._giving_way.cancel()
         self._takeover.stop()
         await self._ports.close()
-        seconds = self._settings.timing.shutdown_seconds
+        seconds = self._settings.now.timing.shutdown_seconds
         try:
             await self._relay.drain().addTimeout(seconds, self._reactor)
         except TimeoutError:

@@ -38,6 +38,7 @@ from nostrtx.relay.roll_call import RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
 from nostrtx.settings.file import ConfigError
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.storing import SearchSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.opening import open_store, shown_url
@@ -144,10 +145,10 @@ class RelayService(Service):
         settings: Says how many.
     """
 
-    def __init__(self, relay: Relay, reactor: Any, settings: Settings) -> None:
+    def __init__(self, relay: Relay, reactor: Any, settings: LiveSettings) -> None:
         self._relay = relay
         self._reactor = reactor
-        self._processes = settings.ingest.verifier_processes
+        self._processes = settings.now.ingest.verifier_processes
 
     def startService(self) -> None:
         """
@@ -179,13 +180,12 @@ class AnnouncementService(Service):
         settings: What is told.
     """
 
-    def __init__(self, relay: Relay, reactor: Any, settings: Settings) -> None:
+    def __init__(self, relay: Relay, reactor: Any, settings: LiveSettings) -> None:
         self._announcement = Announcement(
             relay.own_events,
             reactor,
-            settings.relay.url,
             lambda: information_of(relay.presented(), relay.own_key.public),
-            settings.discovery,
+            settings,
         )
 
     def startService(self) -> None:
@@ -200,7 +200,7 @@ class AnnouncementService(Service):
 
 
 def make_service(
-    settings: Settings,
+    settings: LiveSettings,
     reactor: Any,
     *,
     opener: Any = None,
@@ -227,36 +227,37 @@ def make_service(
         ConfigError: The store's URL names no kind of store, or another setting is
             missing that is needed with these.
     """
-    check_consistency(settings)
-    urls = RelayURLs(settings.relay)
+    stated = settings.now
+    check_consistency(stated)
+    urls = RelayURLs(settings)
     try:
         store = open_store(
-            settings.store.url,
-            settings.store,
+            stated.store.url,
+            stated.store,
             reactor,
             lambda request: names_relay(request, urls.all()),
-            settings.timing.query_budget_seconds,
+            stated.timing.query_budget_seconds,
         )
     except StoreUnusable as error:
         raise ConfigError(f"store.url: {error}") from None
-    if settings.search.enabled:
-        if can_search(settings.store.url):
-            store = with_search(store, settings.store.url, reactor)
+    if stated.search.enabled:
+        if can_search(stated.store.url):
+            store = with_search(store, stated.store.url, reactor)
         else:
-            settings = attrs.evolve(settings, search=SearchSettings(enabled=False))
+            settings.amend(_without_search)
             _log.info("There is no search: it needs LMDB and nostrtx[search].")
     turns = turns_of(reactor)
     # The order in which these meet the turns is the order of work in one: check
     # signatures, save, answer queries, send.
     facts_of_store: dict[str, str] = {}
-    cluster = settings.cluster
+    cluster = stated.cluster
     if give_up is None:
         give_up = partial(fail, reactor)
     if broadcaster is None:
         broadcaster = open_broadcaster(
             cluster,
-            name or name_of_node(settings, token_bytes),
-            settings.store.directory is not None,
+            name or name_of_node(stated, token_bytes),
+            stated.store.directory is not None,
             facts_of_store,
             reactor,
             token_bytes,
@@ -271,7 +272,7 @@ def make_service(
         settings,
         urls.all,
         token_bytes,
-        register_database(settings),
+        register_database(stated),
     )
     roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(
@@ -280,16 +281,16 @@ def make_service(
     tally = Tally(roll_call, relay.statistics, broadcaster)
     Spending(roll_call, relay.rates)
     service = SequentialService()
-    keys = [KeyService(relay.own_key, facts_of_store)] if settings.signs else []
+    keys = [KeyService(relay.own_key, facts_of_store)] if stated.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
     moments = (joining.joined, relay.bans.loaded, relay.rule_book.loaded)
     says_where = opener is None
     takeover = no_takeover()
-    if opener is None and settings.listen.takeover:
+    if opener is None and stated.listen.takeover:
         taken = TakenSockets()
         opener = KeptPorts(reactor, taken)
         takeover = Takeover(
-            settings.listen.takeover,
+            stated.listen.takeover,
             reactor,
             opener,
             taken,
@@ -329,7 +330,7 @@ def make_service(
     listener.setName("listener")
     for child in (
         TakeoverService(takeover),
-        StoreService(store, shown_url(settings.store.url), facts_of_store),
+        StoreService(store, shown_url(stated.store.url), facts_of_store),
         *keys,
         joining,
         admin,
@@ -337,6 +338,10 @@ def make_service(
         listener,
     ):
         child.setServiceParent(service)
-    if settings.discovery.announce:
+    if stated.discovery.announce:
         AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service
+
+
+def _without_search(settings: Settings) -> Settings:
+    return attrs.evolve(settings, search=SearchSettings(enabled=False))

@@ -8,7 +8,7 @@ Nothing is opened here: twistd forks after the service was made.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -16,9 +16,11 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from nostrtx import __version__
-from nostrtx.service import make_service
+from nostrtx.reloading import Reloading
+from nostrtx.service import SequentialService, make_service
 from nostrtx.settings.edge import AdminSettings
 from nostrtx.settings.file import ConfigError, load_settings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.twistd_log import LoggingService, file_of, json_observer
 from nostrtx.workers.supervisor import Supervisor
@@ -94,6 +96,11 @@ class Options(usage.Options):
                 f"nostr-relay: {error} (try: twistd nostr-relay --help)"
             ) from None
 
+    def postOptions(self) -> None:
+        """Keep the way to the file, for twistd may change the directory."""
+        if self["config"]:
+            self["config"] = os.path.abspath(self["config"])
+
     @property
     def settings(self) -> Settings:
         """
@@ -116,18 +123,38 @@ class Options(usage.Options):
         return settings
 
 
-def relay_service(settings: Settings, reactor: Any) -> IService:
+def relay_service(load: Callable[[], Settings], reactor: Any) -> IService:
     """
-    The relay with these settings: in this process, or the supervisor of its workers.
+    The relay, not yet started, which reads its settings again upon SIGHUP.
+
+    Args:
+        load: Reads the settings; may raise ConfigError.
+        reactor: Twisted's.
+
+    Raises:
+        ConfigError: The settings cannot be used.
+    """
+    settings = LiveSettings(load())
+    relay = process_service(settings, reactor)
+    service = SequentialService()
+    # First, for until then the signal ends the process.
+    Reloading(settings, load, reactor).setServiceParent(service)
+    relay.setServiceParent(service)
+    return service
+
+
+def process_service(settings: LiveSettings, reactor: Any) -> IService:
+    """
+    What this process does: the relay itself, or supervising the workers that do it.
 
     Raises:
         ConfigError: The settings cannot be used.
     """
     cores = len(os.sched_getaffinity(0))
-    workers = settings.cluster.workers or cores
+    workers = settings.now.cluster.workers or cores
     if workers == 1:
         return make_service(settings, reactor)
-    if settings.store.url == "memory:":
+    if settings.now.store.url == "memory:":
         raise ConfigError("cluster.workers: a store in memory cannot be shared")
     return Supervisor(settings, reactor, workers, cores)
 
@@ -167,7 +194,7 @@ def makeService(options: Options) -> IService:
 
     try:
         settings = options.settings
-        relay = relay_service(settings, reactor)
+        relay = relay_service(lambda: options.settings, reactor)
         return with_log(relay, settings, options.parent or {}, reactor)
     except ConfigError as error:
         raise SystemExit(f"nostr-relay: {error}") from None

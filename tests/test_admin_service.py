@@ -10,6 +10,7 @@ from twisted.logger import capturedLogs, formatEvent
 from nostrtx.admin_service import AdminService
 from nostrtx.service import make_service
 from nostrtx.settings.edge import AdminSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from tests.certificates import write_certificates
@@ -22,7 +23,9 @@ class AdminServiceTests(ListeningTestCase):
     def service(self, *endpoints: str) -> AdminService:
         """The service for these endpoints."""
         settings = attrs.evolve(Settings(), admin=AdminSettings(endpoints=endpoints))
-        return AdminService(settings, self.reactor, MemoryEventStore(), dict, dict)
+        return AdminService(
+            LiveSettings(settings), self.reactor, MemoryEventStore(), dict, dict
+        )
 
     def ports(self) -> list[int]:
         """The ports that were opened, in order."""
@@ -76,5 +79,5 @@ class AdminServiceTests(ListeningTestCase):
         settings = attrs.evolve(
             self.settings("tcp:7447"), admin=AdminSettings(endpoints=("tcp:7448",))
         )
-        make_service(settings, self.reactor).privilegedStartService()
+        make_service(LiveSettings(settings), self.reactor).privilegedStartService()
         self.assertEqual(self.ports(), [7448, 7447])

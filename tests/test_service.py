@@ -39,6 +39,7 @@ from nostrtx.settings.edge import ListenSettings
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.identity import DiscoverySettings, RelaySettings
 from nostrtx.settings.limits import IngestSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.storing import StoreSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
@@ -207,16 +208,17 @@ class RelayServiceTests(SynchronousTestCase):
         settings = attrs.evolve(
             _IN_MEMORY, ingest=IngestSettings(verifier_processes=setting)
         )
+        live = LiveSettings(settings)
         relay = Relay(
             MemoryEventStore(),
             LocalBroadcaster(),
             ScheduledTurns(reactor),
             reactor,
-            settings,
-            RelayURLs(settings.relay).all,
+            live,
+            RelayURLs(live).all,
             token_bytes,
         )
-        service = RelayService(relay, reactor, settings)
+        service = RelayService(relay, reactor, live)
         self.assertEqual(reactor.processes, [])
         service.startService()
         self.assertEqual(len(reactor.getReaders()), len(reactor.processes))
@@ -238,12 +240,17 @@ class RelayServiceTests(SynchronousTestCase):
         self.assertEqual(self.processes(-1), max(1, cores - 1))
 
 
+def urls_of(relay: RelaySettings) -> RelayURLs:
+    """The URLs that these settings make."""
+    return RelayURLs(LiveSettings(Settings(relay=relay)))
+
+
 class RelayURLsTests(SynchronousTestCase):
     """By what URLs clients know the relay."""
 
     def test_set(self) -> None:
         """If the operator names the URL, it is not another one."""
-        urls = RelayURLs(
+        urls = urls_of(
             RelaySettings(url="wss://r.example", other_urls=("ws://r.onion",))
         )
         urls.listening_on("ws://127.0.0.1:7447/")
@@ -251,7 +258,7 @@ class RelayURLsTests(SynchronousTestCase):
 
     def test_listening(self) -> None:
         """If not, it is where the relay listens, by address and by name."""
-        urls = RelayURLs(RelaySettings(other_urls=("ws://r.onion",)))
+        urls = urls_of(RelaySettings(other_urls=("ws://r.onion",)))
         for url in ("ws://127.0.0.1:1/", "wss://[::1]:2/", "ws://10.0.0.1:3/"):
             urls.listening_on(url)
         self.assertEqual(
@@ -266,9 +273,19 @@ class RelayURLsTests(SynchronousTestCase):
             ],
         )
 
+    def test_changed(self) -> None:
+        """If the operator names another URL while it runs, that one counts."""
+        settings = LiveSettings(Settings())
+        urls = RelayURLs(settings)
+        urls.listening_on("ws://10.0.0.1:3/")
+        settings.change(Settings(relay=RelaySettings(url="wss://r.example")))
+        self.assertEqual(urls.all(), ["wss://r.example"])
+        settings.change(Settings())
+        self.assertEqual(urls.all(), ["ws://10.0.0.1:3/"])
+
     def test_socket(self) -> None:
         """A Unix socket has none: what is before it knows."""
-        urls = RelayURLs(RelaySettings())
+        urls = urls_of(RelaySettings())
         urls.listening_on("UNIXAddress('/run/nostrtx.sock')")
         self.assertEqual(urls.all(), [])
 
@@ -336,9 +353,12 @@ class ListenerServiceTests(ListeningTestCase):
 
     def service(self, *endpoints: str, url: str = "") -> ListenerService:
         """A listener for these endpoints."""
-        settings = attrs.evolve(self.settings(*endpoints), relay=RelaySettings(url=url))
+        relay_settings = RelaySettings(url=url)
+        settings = LiveSettings(
+            attrs.evolve(self.settings(*endpoints), relay=relay_settings)
+        )
         turns = ScheduledTurns(self.reactor)
-        urls = RelayURLs(settings.relay)
+        urls = RelayURLs(settings)
         relay = Relay(
             MemoryEventStore(),
             LocalBroadcaster(),
@@ -511,14 +531,14 @@ class MakeServiceTests(ListeningTestCase):
         settings = attrs.evolve(
             self.settings("tcp:7447"), store=StoreSettings(url=f"lmdb:{directory}")
         )
-        service = make_service(settings, self.reactor)
+        service = make_service(LiveSettings(settings), self.reactor)
         self.assertFalse(service.running)
         self.assertEqual(self.reactor.tcpServers, [])
         self.assertFalse(os.path.exists(directory))
 
     def test_starts_and_stops(self) -> None:
         """It starts with the settings it is given, and stops without a trace."""
-        service = make_service(self.settings("tcp:7447"), self.reactor)
+        service = make_service(LiveSettings(self.settings("tcp:7447")), self.reactor)
         service.privilegedStartService()
         service.startService()
         self.assertEqual(len(self.reactor.tcpServers), 1)
@@ -535,7 +555,7 @@ class MakeServiceTests(ListeningTestCase):
             relay=RelaySettings(url="wss://relay.example.com"),
             discovery=DiscoverySettings(announce=True),
         )
-        service: Any = make_service(settings, self.reactor)
+        service: Any = make_service(LiveSettings(settings), self.reactor)
         service.privilegedStartService()
         service.startService()
         announcing = list(service)[-1]
@@ -547,7 +567,9 @@ class MakeServiceTests(ListeningTestCase):
     def test_announced_nowhere(self) -> None:
         """Without its URL a relay cannot be announced, and the settings are wrong."""
         settings = Settings(discovery=DiscoverySettings(announce=True))
-        fault = self.assertRaises(ConfigError, make_service, settings, self.reactor)
+        fault = self.assertRaises(
+            ConfigError, make_service, LiveSettings(settings), self.reactor
+        )
         self.assertTrue(str(fault).startswith("relay.url: needed"))
 
     def test_key_before_the_others(self) -> None:
@@ -558,15 +580,17 @@ class MakeServiceTests(ListeningTestCase):
             store=StoreSettings(url=f"lmdb:{path}"),
             membership=MembershipSettings(enabled=True),
         )
-        service: Any = make_service(settings, self.reactor)
+        service: Any = make_service(LiveSettings(settings), self.reactor)
         kinds = [type(child) for child in service]
         self.assertEqual(kinds[1:4], [StoreService, KeyService, BroadcasterService])
         self.assertFalse(os.path.exists(path))
-        service = make_service(_IN_MEMORY, self.reactor)
+        service = make_service(LiveSettings(_IN_MEMORY), self.reactor)
         self.assertNotIn(KeyService, [type(child) for child in service])
 
     def test_unknown_store(self) -> None:
         """A store's URL that names none is a fault of the settings."""
         settings = Settings(store=StoreSettings(url="sqlite:x"))
-        fault = self.assertRaises(ConfigError, make_service, settings, self.reactor)
+        fault = self.assertRaises(
+            ConfigError, make_service, LiveSettings(settings), self.reactor
+        )
         self.assertTrue(str(fault).startswith("store.url: there is no such store"))

@@ -14,9 +14,10 @@ from zope.interface.verify import verifyObject
 
 from nostrtx import __version__
 from nostrtx.settings.file import ConfigError
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.storing import ClusterSettings, StoreSettings
 from nostrtx.settings.tree import Settings
-from nostrtx.tap import Options, makeService, relay_service
+from nostrtx.tap import Options, makeService, process_service
 from nostrtx.workers.supervisor import Supervisor
 from tests.live.reactor import reactor
 
@@ -143,7 +144,7 @@ class MakeServiceTests(SynchronousTestCase):
         """The service of so many workers."""
         cluster = ClusterSettings(workers=workers)
         settings = Settings(cluster=cluster, store=StoreSettings(url=url))
-        return relay_service(settings, reactor)
+        return process_service(LiveSettings(settings), reactor)
 
     def test_one_process(self) -> None:
         """One worker is a relay without a supervisor."""

@@ -136,7 +136,13 @@ class Import:
             turns, self._on_checked
         )
         self._batches: WriteBatches[Line] = WriteBatches(
-            store, turns, _BATCH, self._on_saved, self._failed, clock, Measurements()
+            store,
+            turns,
+            lambda: _BATCH,
+            self._on_saved,
+            self._failed,
+            clock,
+            Measurements(),
         )
         self._next = self.signatures.add if verify else self._batches.add
 

@@ -7,6 +7,7 @@ import click
 
 from nostrtx import __version__
 from nostrtx.cli.bans import bans_command
+from nostrtx.cli.checking import check_config_command
 from nostrtx.cli.explaining import explain_command
 from nostrtx.cli.exporting import export_command
 from nostrtx.cli.importing import import_command
@@ -26,6 +27,7 @@ def main() -> None:
     """
 
 
+main.add_command(check_config_command)
 main.add_command(import_command)
 main.add_command(export_command)
 main.add_command(explain_command)

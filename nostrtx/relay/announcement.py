@@ -15,7 +15,8 @@ from nostrtx.nostr.discovery import RELAY_DISCOVERY, discovery_tags
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.own_events import Draft, OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
-from nostrtx.settings.identity import DiscoverySettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 
 class Announcement:
@@ -25,9 +26,8 @@ class Announcement:
     Args:
         own: Publishes for the relay.
         clock: Wall-clock time.
-        url: Where clients find the relay.
         information: Its information document of the moment.
-        settings: What else is told, and how often.
+        settings: Where clients find the relay, what else is told, and how often.
     """
 
     _log = Logger()
@@ -36,28 +36,36 @@ class Announcement:
         self,
         own: OwnEvents,
         clock: IReactorTime,
-        url: str,
         information: Callable[[], Mapping[str, Any]],
-        settings: DiscoverySettings,
+        settings: LiveSettings,
     ) -> None:
         self._own = own
         self._clock = clock
-        self._url = url
         self._information = information
         self._settings = settings
         self._tasks = BackgroundTasks()
+        self._runs = False
+        settings.follow(self._apply)
 
     def start(self) -> None:
         """Announce the relay, unless that was done lately, and again every so often."""
+        self._runs = True
         self._tasks.start(self._run(), "Announcing the relay")
 
     def stop(self) -> None:
         """Announce no more."""
+        self._runs = False
         self._tasks.cancel_all()
+
+    def _apply(self, settings: Settings) -> None:
+        if self._runs:
+            # What is announced may be another thing now: it is looked at at once.
+            self._tasks.cancel_all()
+            self.start()
 
     async def _run(self) -> None:
         while True:
-            seconds: float = self._settings.refresh_seconds
+            seconds: float = self._settings.now.discovery.refresh_seconds
             try:
                 seconds = await self._announce()
             except CancelledError:
@@ -77,14 +85,14 @@ class Announcement:
                 seconds = await self._lasts(draft)
                 if seconds <= 0:
                     await self._own.publish([draft])
-                    seconds = self._settings.refresh_seconds
+                    seconds = self._settings.now.discovery.refresh_seconds
             finally:
                 leave()
         return seconds
 
     async def _lasts(self, draft: Draft) -> float:
         """For how many seconds what is stored already holds; 0 if it does not."""
-        refresh = self._settings.refresh_seconds
+        refresh = self._settings.now.discovery.refresh_seconds
         for event in await self._own.stored(draft.kind):
             if self._own.sign(draft, event.created_at).id == event.id:
                 age = self._clock.seconds() - event.created_at
@@ -93,9 +101,9 @@ class Announcement:
 
     def _draft(self) -> Draft:
         information = self._information()
-        settings = self._settings
+        settings = self._settings.now.discovery
         tags = discovery_tags(
-            self._url,
+            self._settings.now.relay.url,
             information,
             relay_type=settings.relay_type,
             topics=settings.topics,

@@ -31,7 +31,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.time_slices import TimeSlices
 from nostrtx.relay.visibility import Visibility
-from nostrtx.settings.limits import LimitSettings, TimingSettings
+from nostrtx.settings.live import LiveSettings
 
 
 class Counting:
@@ -42,8 +42,7 @@ class Counting:
         store: Where the events are.
         turns: The reactor's turns, over which long counts are spread.
         clock: Wall-clock time.
-        timing: Slice and budget.
-        limits: What a client may ask for.
+        settings: Slice and budget, and what a client may ask for.
         can_search: Whether the store finds events by words (NIP-50).
         visibility: Says what is hidden from whom.
         statistics: Counts COUNT messages.
@@ -58,8 +57,7 @@ class Counting:
         store: IEventStore,
         turns: ITurns,
         clock: IReactorTime,
-        timing: TimingSettings,
-        limits: LimitSettings,
+        settings: LiveSettings,
         can_search: bool,
         visibility: Visibility,
         statistics: Statistics,
@@ -68,10 +66,11 @@ class Counting:
         self._store = store
         self._events = events
         self._clock = clock
-        self._budget = timing.query_budget_seconds
-        self._slices = TimeSlices(turns, clock, timing.query_slice_seconds)
+        self._slices = TimeSlices(
+            turns, clock, lambda: settings.now.timing.query_slice_seconds
+        )
         self._visibility = visibility
-        self.limits = limits
+        self.settings = settings
         self.can_search = can_search
         self.statistics = statistics
         self.tasks = BackgroundTasks()
@@ -107,6 +106,7 @@ class Counting:
             None if registers is None else registers.add,
         )
         spent = 0.0
+        budget = self.settings.now.timing.query_budget_seconds
         try:
             while True:
                 result = counting.go_on(deadline)
@@ -114,7 +114,7 @@ class Counting:
                     await result if isinstance(result, Deferred) else result
                 )
                 spent += self._clock.seconds() - began
-                if counted.done or spent > self._budget:
+                if counted.done or spent > budget:
                     break
                 deadline = await self._slices.turn()
                 began = self._clock.seconds()
@@ -184,7 +184,7 @@ class ClientCounts:
         Raises:
             Rejected: The COUNT is malformed, or asks for too much.
         """
-        limits = self._counting.limits
+        limits = self._counting.settings.now.limits
         if self._shut_down:
             raise Rejected(ReasonPrefix.ERROR, "shutting down")
         filters = asked_filters(

@@ -12,6 +12,7 @@ from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.live import LiveSettings
 
 
 class ExpirySweep:
@@ -24,28 +25,34 @@ class ExpirySweep:
         store: The store to sweep.
         clock: Wall-clock time.
         statistics: Counts what was removed.
+        settings: How often.
     """
 
     _log = Logger()
 
     def __init__(
-        self, store: IEventStore, clock: IReactorTime, statistics: Statistics
+        self,
+        store: IEventStore,
+        clock: IReactorTime,
+        statistics: Statistics,
+        settings: LiveSettings,
     ) -> None:
         self._store = store
         self._clock = clock
         self._statistics = statistics
+        self._settings = settings
         self._complaint = Complaint(self._log, "Removing expired events")
         self._tasks = BackgroundTasks()
 
-    def start(self, interval_seconds: float) -> None:
-        """Sweep now and every ``interval_seconds`` from now on."""
-        self._tasks.start(self._run(interval_seconds), "Sweeping")
+    def start(self) -> None:
+        """Sweep now and every so often from now on."""
+        self._tasks.start(self._run(), "Sweeping")
 
     def stop(self) -> None:
         """Sweep no more."""
         self._tasks.cancel_all()
 
-    async def _run(self, interval_seconds: float) -> None:
+    async def _run(self) -> None:
         while True:
             try:
                 await self._sweep()
@@ -56,7 +63,8 @@ class ExpirySweep:
                 self._complaint.fails(error)
             except Exception:
                 self._log.failure("Removing expired events failed.")
-            await deferLater(self._clock, interval_seconds)
+            seconds = self._settings.now.timing.expiry_sweep_seconds
+            await deferLater(self._clock, seconds)
 
     async def _sweep(self) -> None:
         while removed := await self._store.delete_expired(self._clock.seconds()):

@@ -37,6 +37,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.write_batches import WriteBatches
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 
 _DUPLICATE: Final = "duplicate: this relay has the event already"
 
@@ -108,8 +109,7 @@ class Ingest:
         store: Where they are kept.
         turns: The reactor's turns, over which work is gathered.
         clock: Wall-clock time.
-        limits: What is refused.
-        max_batch: Most events in one transaction.
+        settings: What is refused, and most events in one transaction.
         events: Delivers what is new, after the commit and before its OK.
         statistics: Counts outcomes.
         policies: Rules beyond the protocol.
@@ -126,8 +126,7 @@ class Ingest:
         store: IEventStore,
         turns: ITurns,
         clock: IReactorTime,
-        limits: LimitSettings,
-        max_batch: int,
+        settings: LiveSettings,
         events: EventLog,
         statistics: Statistics,
         policies: Policies | None = None,
@@ -137,7 +136,7 @@ class Ingest:
         self._banned = Banned() if banned is None else banned
         self._waiting = BackgroundTasks()
         self._clock = clock
-        self._limits = limits
+        self._settings = settings
         self._events = events
         self._statistics = statistics
         self._saving: dict[bytes, list[IClient]] = {}
@@ -150,7 +149,7 @@ class Ingest:
         self._batches: WriteBatches[Submission] = WriteBatches(
             store,
             turns,
-            max_batch,
+            lambda: settings.now.ingest.max_batch_events,
             self._on_saved,
             self._on_failed,
             clock,
@@ -169,7 +168,7 @@ class Ingest:
             content = message.members["content"]
             assert type(content) is str
             self._banned.check_event(event)
-            check_limits(event, content, self._limits, now)
+            check_limits(event, content, self._settings.now.limits, now)
             if self._policies.checks:
                 self._policies.check_event(event, auth)
         except Rejected as refusal:

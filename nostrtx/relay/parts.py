@@ -14,7 +14,7 @@ from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session_auth import AuthRules
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
-from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 
 
 @attrs.frozen
@@ -28,7 +28,7 @@ class RelayParts:
         queries: Sends stored events to subscriptions.
         counting: Counts stored events.
         auth: When and how clients prove who they are.
-        limits: What a client may ask for.
+        settings: What a client may ask for, among other things.
         statistics: Counts what goes on.
         invitations: Makes invite codes for members, if the relay has members.
         can_search: Whether the store finds events by words (NIP-50).
@@ -41,7 +41,7 @@ class RelayParts:
     queries: StoredQueries
     counting: Counting
     auth: AuthRules
-    limits: LimitSettings
+    settings: LiveSettings
     statistics: Statistics
     invitations: Invitations | None
     can_search: bool

@@ -41,7 +41,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.time_slices import TimeSlices
 from nostrtx.relay.visibility import Visibility
-from nostrtx.settings.limits import LimitSettings, NegentropySettings
+from nostrtx.settings.live import LiveSettings
 
 #: How many messages of a session may wait. Each waits for an answer, says NIP-77, so
 #: even one is more than a client needs.
@@ -59,8 +59,7 @@ class Reconciliations:
         store: Where the events are.
         turns: The reactor's turns.
         clock: Wall-clock time.
-        settings: ``[negentropy]``.
-        limits: What a filter may ask for.
+        settings: ``negentropy``, and what a filter may ask for.
         visibility: Says what is hidden from whom.
         statistics: Counts sessions.
         events: Is followed before a set is sought, as far as that can be done at once,
@@ -72,20 +71,18 @@ class Reconciliations:
         store: IEventStore,
         turns: ITurns,
         clock: IReactorTime,
-        settings: NegentropySettings,
-        limits: LimitSettings,
+        settings: LiveSettings,
         visibility: Visibility,
         statistics: Statistics,
         events: EventLog | None = None,
     ) -> None:
         self._events = events
         self.settings = settings
-        self.limits = limits
         self.visibility = visibility
         self.statistics = statistics
         self.clock = clock
-        self.sets = SealedSets(store, clock, settings.max_events)
-        self.slices = TimeSlices(turns, clock, _SLICE_SECONDS)
+        self.sets = SealedSets(store, clock, settings)
+        self.slices = TimeSlices(turns, clock, lambda: _SLICE_SECONDS)
         self.tasks = BackgroundTasks()
 
     def screen(self, auth: SessionAuth) -> IScreen | None:
@@ -206,7 +203,7 @@ class ClientReconciliations:
         Raises:
             Rejected: The client may not reconcile, or not this.
         """
-        settings = self._shared.settings
+        settings = self._shared.settings.now.negentropy
         if self._ended:
             raise _shutting_down()
         if not settings.enabled:
@@ -224,7 +221,7 @@ class ClientReconciliations:
                 ReasonPrefix.UNSUPPORTED, "what is searched for cannot be reconciled"
             )
         filter_ = parse_filter(members)
-        longest = self._shared.limits.max_filter_values
+        longest = self._shared.settings.now.limits.max_filter_values
         if filter_.longest_list > longest:
             raise invalid(f"more than {longest} values in one list of the filter")
         if len(self._sessions) >= settings.max_sessions:
@@ -253,7 +250,7 @@ class ClientReconciliations:
             if session.reconciliation is None:
                 session.reconciliation = Reconciliation(
                     await self._shared.sets.found(session.shared),
-                    self._shared.settings.max_frame_bytes,
+                    self._shared.settings.now.negentropy.max_frame_bytes,
                 )
             while session.waiting:
                 # Answers are long: none is made before the last one is taken.
@@ -270,7 +267,9 @@ class ClientReconciliations:
         else:
             session.cancel = None
             session.silence = self._shared.clock.callLater(
-                self._shared.settings.idle_seconds, self._fall_silent, session
+                self._shared.settings.now.negentropy.idle_seconds,
+                self._fall_silent,
+                session,
             )
 
     async def _computed(self, reconciliation: Reconciliation, message: bytes) -> bytes:
@@ -288,7 +287,7 @@ class ClientReconciliations:
 
     def _fall_silent(self, session: _Session) -> None:
         session.silence = None
-        seconds = self._shared.settings.idle_seconds
+        seconds = self._shared.settings.now.negentropy.idle_seconds
         self._refuse(
             session.id,
             Rejected(ReasonPrefix.CLOSED, f"nothing was heard for {seconds:g} s"),

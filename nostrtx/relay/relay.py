@@ -48,6 +48,7 @@ from nostrtx.relay.slow_queries import SlowQueries
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.stored_queries import StoredQueries
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 
 
@@ -76,7 +77,7 @@ class Relay:
         policies: The rules beyond the protocol.
         rates: Those of them that say how fast things may come.
         rule_book: The table of rules, with lists and trust.
-        management: Does what owners and moderators ask for; None if there are none.
+        management: Does what owners and moderators ask for.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Relay:
         broadcaster: IBroadcaster,
         turns: ITurns,
         clock: IReactorTime,
-        settings: Settings,
+        settings: LiveSettings,
         urls: Callable[[], Sequence[str]],
         random_bytes: Callable[[int], bytes],
         register: IRegisterDatabase | None = None,
@@ -93,17 +94,17 @@ class Relay:
         self.statistics = Statistics()
         self.statistics.measurements.report(partial(_bus_facts, broadcaster))
         self._settings = settings
-        membership = settings.membership
-        access = Access(membership) if membership.enabled else None
-        groups = GroupAccess() if settings.groups.enabled else None
+        started = settings.now
+        access = Access(settings) if started.membership.enabled else None
+        groups = GroupAccess() if started.groups.enabled else None
         self._group_access = groups
-        visibility = Visibility(settings.auth.private_kinds, access, groups)
-        self.own_key = OwnKey(settings.key_file, random_bytes)
+        visibility = Visibility(started.auth.private_kinds, access, groups)
+        self.own_key = OwnKey(started.key_file, random_bytes)
         self.bans = Bans(
             store,
             broadcaster,
             clock,
-            settings.cluster.poll_seconds,
+            started.cluster.poll_seconds,
             lambda: self.own_key.public,
         )
         banned = self.bans.banned
@@ -113,7 +114,7 @@ class Relay:
             broadcaster,
             turns,
             clock,
-            settings.cluster.poll_seconds,
+            started.cluster.poll_seconds,
             self.statistics,
         )
         self.own_events = OwnEvents(self.own_key, store, clock, self._events)
@@ -121,19 +122,16 @@ class Relay:
         rules: list[IEventPolicy] = []
         if access is not None:
             self._membership = Membership(
-                access, self.own_events, clock, random_bytes, membership, urls
+                access, self.own_events, clock, random_bytes, settings, urls
             )
-            for_members = membership.members_invite
-            invitations = Invitations(self._membership, access, for_members)
+            invitations = Invitations(self._membership, access, settings)
             rules.append(self._membership)
-        self.management: Management | None = None
-        if settings.management.enabled:
-            self.management = Management(
-                settings, store, broadcaster, clock, self.bans, self._membership, urls
-            )
+        self.management = Management(
+            settings, store, broadcaster, clock, self.bans, self._membership, urls
+        )
         self._identifiers: IdentifierPolicy | None = None
-        if settings.nip05.required:
-            self._identifiers = IdentifierPolicy(store, clock, settings.nip05)
+        if started.nip05.required:
+            self._identifiers = IdentifierPolicy(store, clock, settings)
             self._events.follow(self._identifiers.note)
             rules.append(self._identifiers)
         self._groups: Groups | None = None
@@ -144,7 +142,7 @@ class Relay:
             )
             rules.append(self._groups.admission)
         self.rule_book = RuleBook(
-            settings,
+            started,
             store,
             broadcaster,
             clock,
@@ -155,13 +153,15 @@ class Relay:
         self._events.on_removed(self.rule_book.forget)
         # Whoever takes note of an event has done so before it is delivered.
         self._events.follow(self._fan_out.deliver)
-        self.rates = Rates(settings.rates, clock)
+        self.rates = Rates(started.rates, clock)
+        settings.follow(lambda changed: self.rates.apply(changed.rates))
         self.statistics.measurements.report(self.rates.facts)
         # What is refused for any other reason has been counted.
-        checks: list[IEventCheck] = [self.rates]
-        if self.management is not None:
-            checks.append(self.management.kinds)
-        checks.append(self.rule_book)
+        checks: list[IEventCheck] = [
+            self.rates,
+            self.management.kinds,
+            self.rule_book,
+        ]
         both = (self.rates, self.rule_book)
         self.policies = Policies(checks, [self.rates, *rules], both, both)
         self._register_database = register
@@ -170,8 +170,7 @@ class Relay:
             store,
             turns,
             clock,
-            settings.limits,
-            settings.ingest.max_batch_events,
+            settings,
             self._events,
             self.statistics,
             self.policies,
@@ -183,37 +182,34 @@ class Relay:
             store,
             turns,
             clock,
-            settings.timing,
+            settings,
             visibility,
             self.statistics,
-            SlowQueries(settings.log.slow_query_seconds, clock),
-            settings.limits.eose_hints,
+            SlowQueries(settings, clock),
             followed,
         )
         self._counting = Counting(
             store,
             turns,
             clock,
-            settings.timing,
-            settings.limits,
-            settings.search.enabled,
+            settings,
+            started.search.enabled,
             visibility,
             self.statistics,
             followed,
         )
-        self._sweep = ExpirySweep(store, clock, self.statistics)
+        self._sweep = ExpirySweep(store, clock, self.statistics, settings)
         self._reconciliations = Reconciliations(
             store,
             turns,
             clock,
-            settings.negentropy,
-            settings.limits,
+            settings,
             visibility,
             self.statistics,
             followed,
         )
         auth = AuthRules(
-            settings.auth,
+            settings,
             urls,
             visibility,
             clock,
@@ -228,10 +224,10 @@ class Relay:
             self._queries,
             self._counting,
             auth,
-            settings.limits,
+            settings,
             self.statistics,
             invitations,
-            settings.search.enabled,
+            started.search.enabled,
             self._reconciliations,
             self.rates,
         )
@@ -248,17 +244,17 @@ class Relay:
             KeyUnusable: The relay's own key is needed and cannot be had.
             RegisterError: Members are to be served and their register is unusable.
         """
-        if self._settings.signs and not self.own_key.is_loaded:
+        if self._settings.now.signs and not self.own_key.is_loaded:
             self.own_key.load()
         self.bans.following.start()
-        if self.management is not None:
-            self.management.start()
+        self.management.start()
         self._events.start()
         self.rule_book.start(
             lambda *call: deferToThreadPool(reactor, reactor.getThreadPool(), *call)
         )
+        self._settings.follow(self.rule_book.apply)
         if self._identifiers is not None:
-            lookup = domain_lookup(reactor, self._settings.nip05)
+            lookup = domain_lookup(reactor, self._settings)
             self._identifiers.start(lookup.document)
         if self._membership is not None:
             assert self._register_database is not None, "members need a register"
@@ -268,13 +264,14 @@ class Relay:
         if self._groups is not None:
             self._groups.start()
         self._ingest.signatures.start(reactor, verifier_processes)
-        self._sweep.start(self._settings.timing.expiry_sweep_seconds)
+        self._sweep.start()
 
     def presented(self) -> Settings:
         """The settings, with what owners have changed about the relay since."""
-        if self.management is None:
-            return self._settings
-        return attrs.evolve(self._settings, relay=self.management.profile.relay)
+        settings = self._settings.now
+        if not settings.management.enabled:
+            return settings
+        return attrs.evolve(settings, relay=self.management.profile.relay)
 
     def session(self, client: IClient) -> IClientSession:
         """Begin a session for a client that has just connected."""
@@ -339,8 +336,7 @@ class Relay:
         self._ingest.signatures.stop()
         self.rule_book.stop()
         self.bans.following.stop()
-        if self.management is not None:
-            self.management.stop()
+        self.management.stop()
         self._events.stop()
 
     def _forget_banned(self, changes: Sequence[BanChange]) -> None:

@@ -22,6 +22,7 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.live import LiveSettings
 
 #: How long a set is kept that nobody uses, in seconds. So long it may go on naming
 #: an event that has expired meanwhile.
@@ -65,13 +66,15 @@ class SealedSets:
     Args:
         store: Where the events are.
         clock: Wall-clock time.
-        most: How many events a set has at most.
+        settings: How many events a set has at most.
     """
 
-    def __init__(self, store: IEventStore, clock: IReactorTime, most: int) -> None:
+    def __init__(
+        self, store: IEventStore, clock: IReactorTime, settings: LiveSettings
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._most = most
+        self._settings = settings
         self._tasks = BackgroundTasks()
         self._shared: dict[Hashable, SharedSet] = {}
         self._records = 0
@@ -98,7 +101,10 @@ class SealedSets:
         if self._searches >= _MAX_SEARCHES:
             raise _busy()
         finding = self._store.sealed_set(
-            filter_, self._clock.seconds(), screen, self._most
+            filter_,
+            self._clock.seconds(),
+            screen,
+            self._settings.now.negentropy.max_events,
         )
         shared = SharedSet(key)
         if key is not None:
@@ -169,7 +175,7 @@ class SealedSets:
             one.callback(None)
 
     def _make_room(self, records: int) -> None:
-        room = _LARGEST_SETS * self._most - records
+        room = _LARGEST_SETS * self._settings.now.negentropy.max_events - records
         if self._records > room:
             self._forget_unused()
         if self._records > room:

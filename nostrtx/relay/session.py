@@ -159,7 +159,7 @@ class ClientSession:
         Raises:
             Rejected: The REQ is malformed or asks for too much.
         """
-        limits = self._parts.limits
+        limits = self._parts.settings.now.limits
         if self._shut_down:
             raise Rejected(ReasonPrefix.ERROR, "shutting down")
         asked = asked_filters(
@@ -181,7 +181,7 @@ class ClientSession:
         return filters
 
     def _bounded(self, one: Filter) -> Filter:
-        limits = self._parts.limits
+        limits = self._parts.settings.now.limits
         if one.limit is not None and one.limit <= limits.max_limit:
             return one
         limit = limits.default_limit if one.limit is None else limits.max_limit

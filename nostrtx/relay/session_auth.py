@@ -29,7 +29,8 @@ from nostrtx.relay.groups.access import GroupAccess
 from nostrtx.relay.membership.access import Access
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.visibility import Visibility
-from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 #: After so many failed attempts a connection may not try again.
 MAX_FAILURES: Final = 32
@@ -43,7 +44,7 @@ class AuthRules:
     When authentication is asked for, and how it is checked.
 
     Args:
-        settings: ``[auth]``.
+        settings: ``auth``.
         urls: The URLs by which clients may know this relay.
         visibility: Says which events are private.
         clock: Wall-clock time.
@@ -58,7 +59,7 @@ class AuthRules:
 
     def __init__(
         self,
-        settings: AuthSettings,
+        settings: LiveSettings,
         urls: Callable[[], Sequence[str]],
         visibility: Visibility,
         clock: IReactorTime,
@@ -72,15 +73,20 @@ class AuthRules:
         self.banned = Banned() if banned is None else banned
         self.access = access
         self.visibility = visibility
-        self.must_read = settings.required in ("read", "both")
-        self.must_write = settings.required in ("write", "both")
-        self.at_start = self.must_read or self.must_write
-        self.write_kinds = frozenset(settings.write_kinds)
-        self.open_kinds = frozenset(settings.open_kinds)
-        self.max_pubkeys = settings.max_pubkeys
         self.urls = urls
         self.clock = clock
         self.random_bytes = random_bytes
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        auth = settings.auth
+        self.must_read = auth.required in ("read", "both")
+        self.must_write = auth.required in ("write", "both")
+        self.at_start = self.must_read or self.must_write
+        self.write_kinds = frozenset(auth.write_kinds)
+        self.open_kinds = frozenset(auth.open_kinds)
+        self.max_pubkeys = auth.max_pubkeys
+        self.visibility.private_kinds = frozenset(auth.private_kinds)
 
     def close_banned(self) -> None:
         """Close all connections of those whose keys are banned by now."""

@@ -50,6 +50,7 @@ def main() -> None:
     # The relay decides when this ends; a ^C on the terminal reaches both.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)
 

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from nostrtx.nostr.filters import Filter
+from nostrtx.settings.live import LiveSettings
 
 #: Lines are at least so far apart, in seconds; what is passed over is counted.
 REST_SECONDS: Final = 1.0
@@ -48,14 +49,14 @@ class SlowQueries:
     Tells of queries that took the store long.
 
     Args:
-        seconds: From how long on; 0 tells of none.
+        settings: From how long on; 0 tells of none.
         clock: Bounds the number of lines.
     """
 
     _log = Logger()
 
-    def __init__(self, seconds: float, clock: IReactorTime) -> None:
-        self._seconds = seconds
+    def __init__(self, settings: LiveSettings, clock: IReactorTime) -> None:
+        self._settings = settings
         self._clock = clock
         self._quiet_until = float("-inf")
         self._passed_over = 0
@@ -72,7 +73,8 @@ class SlowQueries:
             events: How many it gave.
             ended: How it ended, as in ``done``.
         """
-        if not self._seconds or seconds < self._seconds:
+        least = self._settings.now.log.slow_query_seconds
+        if not least or seconds < least:
             return
         now = self._clock.seconds()
         if now < self._quiet_until:

@@ -31,7 +31,7 @@ from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.subscription import Subscription
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.visibility import Visibility
-from nostrtx.settings.limits import TimingSettings
+from nostrtx.settings.live import LiveSettings
 
 #: How much is sent before the relay looks at the client's socket again, in bytes.
 PAGE_BYTES: Final = 128 * 1024
@@ -70,11 +70,10 @@ class StoredQueries:
         store: Where the events are.
         turns: The reactor's turns, over which long queries are spread.
         clock: Wall-clock time.
-        timing: Slice and budget.
+        settings: Slice and budget, and whether EOSE tells if there is more (NIP-67).
         visibility: Says what is hidden from whom.
         statistics: Counts what is sent.
         slow: Tells of queries that take long.
-        has_hints: Whether EOSE tells if there is more (NIP-67).
         events: Is followed before a query starts, if what is hidden from whom depends
             on what was stored; None if not.
     """
@@ -86,19 +85,17 @@ class StoredQueries:
         store: IEventStore,
         turns: ITurns,
         clock: IReactorTime,
-        timing: TimingSettings,
+        settings: LiveSettings,
         visibility: Visibility,
         statistics: Statistics,
         slow: SlowQueries,
-        has_hints: bool,
         events: EventLog | None = None,
     ) -> None:
         self._events = events
-        self._has_hints = has_hints
         self._store = store
         self._turns = turns
         self._clock = clock
-        self._timing = timing
+        self._settings = settings
         self._visibility = visibility
         self._statistics = statistics
         self._slow = slow
@@ -218,7 +215,7 @@ class StoredQueries:
                     course.events += len(page.events)
                 if page.done:
                     break
-                if course.spent > self._timing.query_budget_seconds:
+                if course.spent > self._settings.now.timing.query_budget_seconds:
                     raise Rejected(
                         ReasonPrefix.ERROR,
                         "the query took too long; name ids, authors, kinds or tags,"
@@ -262,7 +259,7 @@ class StoredQueries:
 
     def _finish(self, subscription: Subscription, more: bool | None) -> None:
         subscription.cancel_query = None
-        hint = more if self._has_hints else None
+        hint = more if self._settings.now.limits.eose_hints else None
         subscription.client.send(eose(subscription.id_json, hint))
         self._statistics.events_delivered += subscription.go_live()
 
@@ -277,7 +274,7 @@ class StoredQueries:
         subscription.refuse(Rejected(ReasonPrefix.ERROR, reason))
 
     def _begin_slice(self, now: float) -> float:
-        self._slice_ends = ends = now + self._timing.query_slice_seconds
+        self._slice_ends = ends = now + self._settings.now.timing.query_slice_seconds
         self._turns.needed()
         return ends
 

@@ -5,6 +5,8 @@ Some milliseconds of every turn of the reactor, for computations that take longe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -18,10 +20,12 @@ class TimeSlices:
     Args:
         turns: The reactor's turns.
         clock: Tells the time.
-        seconds: How long a slice is.
+        seconds: Says how long a slice is.
     """
 
-    def __init__(self, turns: ITurns, clock: IReactorTime, seconds: float) -> None:
+    def __init__(
+        self, turns: ITurns, clock: IReactorTime, seconds: Callable[[], float]
+    ) -> None:
         self._turns = turns
         self._clock = clock
         self._seconds = seconds
@@ -43,7 +47,7 @@ class TimeSlices:
     def _end_of_turn(self) -> bool:
         if not self._waiting:
             return False
-        ends = self._clock.seconds() + self._seconds
+        ends = self._clock.seconds() + self._seconds()
         queue = len(self._waiting)
         while queue and self._waiting:
             queue -= 1

@@ -38,6 +38,7 @@ class Visibility:
 
     Attributes:
         groups: As above.
+        private_kinds: As above; another set may take its place at any time.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Visibility:
     ) -> None:
         self.groups = groups
         self.private_kinds = frozenset(private_kinds)
-        self._access = access if access is not None and access.guards_reading else None
+        self._access = access
 
     def may_read(self, event: Event, readers: Collection[bytes], now: float) -> bool:
         """
@@ -75,7 +76,7 @@ class Visibility:
         """Whether :meth:`may_read` depends on the reader."""
         return (
             event.kind in self.private_kinds
-            or self._access is not None
+            or (self._access is not None and self._access.guards_reading)
             or (self.groups is not None and not self.groups.may_read(event, ()))
         )
 

@@ -31,7 +31,7 @@ class WriteBatches(Generic[_T]):
     Args:
         store: Where events go.
         turns: The reactor's turns, at whose end a batch is handed over.
-        max_batch: Most events in one transaction.
+        most: Says how many events are in one transaction at most.
         saved: Called with a batch and its results, once they are durable.
         failed: Called with a batch of which nothing was stored, and why.
         clock: Tells how long the store takes.
@@ -44,7 +44,7 @@ class WriteBatches(Generic[_T]):
         self,
         store: IEventStore,
         turns: ITurns,
-        max_batch: int,
+        most: Callable[[], int],
         saved: Callable[[Sequence[_T], Sequence[SaveResult]], None],
         failed: Callable[[Sequence[_T], str], None],
         clock: IReactorTime,
@@ -54,7 +54,7 @@ class WriteBatches(Generic[_T]):
         self._measurements = measurements
         self._store = store
         self._turns = turns
-        self._max_batch = max_batch
+        self._most = most
         self._saved = saved
         self._failed = failed
         self._unsaved: list[_T] = []
@@ -77,8 +77,9 @@ class WriteBatches(Generic[_T]):
     def _end_of_turn(self) -> bool:
         if self._saving or not self._unsaved:
             return False
-        batch = self._unsaved[: self._max_batch]
-        del self._unsaved[: self._max_batch]
+        most = self._most()
+        batch = self._unsaved[:most]
+        del self._unsaved[:most]
         self._saving = True
         self._tasks.start(self._save(batch), "Saving events")
         return bool(self._unsaved) and not self._saving

@@ -5,13 +5,16 @@ The settings file: TOML in, a tree of frozen values out, every fault in plain wo
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
 import attrs
 
 from nostrtx.settings.checks import shown
+from nostrtx.settings.secrets import revealed
 from nostrtx.settings.tree import Settings
 
 
@@ -66,11 +69,15 @@ def _typed(form: Any, value: object) -> object:
     raise ValueError(f"must be {_FORMS[form]}, not {shown(value)}")
 
 
-def _checked(table: Any, name: str, value: object) -> object:
+def _checked(
+    table: Any, name: str, value: object, environment: Mapping[str, str]
+) -> object:
     """The value of the setting ``name`` in a table, if it is one and allowed."""
     field = attrs.fields_dict(attrs.resolve_types(table)).get(name)
     if field is None:
         raise ValueError("there is no such setting")
+    if not field.repr:
+        value = revealed(value, environment)
     try:
         value = _typed(field.type, value)
     except ValueError:
@@ -83,9 +90,13 @@ def _checked(table: Any, name: str, value: object) -> object:
     return value
 
 
-def parse_settings(text: str) -> Settings:
+def parse_settings(text: str, environment: Mapping[str, str] = os.environ) -> Settings:
     """
     The settings that a TOML text states; defaults for the rest.
+
+    Args:
+        text: The file.
+        environment: Variables of the process, which may hold secrets.
 
     Raises:
         ConfigError: Not TOML, an unknown name, or a value out of range; all faults
@@ -101,13 +112,19 @@ def parse_settings(text: str) -> Settings:
         if name not in _TABLES:
             faults.append(f"{name}: there is no such table")
         else:
-            tables[name] = _content(_TABLES[name], name, members, faults)
+            tables[name] = _content(_TABLES[name], name, members, faults, environment)
     if faults:
         raise ConfigError("\n".join(faults))
     return Settings(**tables)
 
 
-def _content(form: Any, name: str, members: object, faults: list[str]) -> object:
+def _content(
+    form: Any,
+    name: str,
+    members: object,
+    faults: list[str],
+    environment: Mapping[str, str],
+) -> object:
     """
     What stands in the file under ``name``: a table, or tables by name or number.
 
@@ -119,7 +136,7 @@ def _content(form: Any, name: str, members: object, faults: list[str]) -> object
             faults.append(f"{name}: must hold tables, each with a name")
             return {}
         return {
-            key: _table(of_each[1], f"{name}.{key}", value, faults)
+            key: _table(of_each[1], f"{name}.{key}", value, faults, environment)
             for key, value in members.items()
         }
     if get_origin(form) is tuple:
@@ -128,14 +145,20 @@ def _content(form: Any, name: str, members: object, faults: list[str]) -> object
             return ()
         return tuple(
             [
-                _table(of_each[0], f"{name}[{at}]", value, faults)
+                _table(of_each[0], f"{name}[{at}]", value, faults, environment)
                 for at, value in enumerate(members)
             ]
         )
-    return _table(form, name, members, faults)
+    return _table(form, name, members, faults, environment)
 
 
-def _table(table: Any, path: str, members: object, faults: list[str]) -> Any:
+def _table(
+    table: Any,
+    path: str,
+    members: object,
+    faults: list[str],
+    environment: Mapping[str, str],
+) -> Any:
     """One table as a value; faults are added to ``faults``."""
     if type(members) is not dict:
         # What is meant for one of its settings may not be for the log.
@@ -144,7 +167,7 @@ def _table(table: Any, path: str, members: object, faults: list[str]) -> Any:
     values = {}
     for name, value in members.items():
         try:
-            values[name] = _checked(table, name, value)
+            values[name] = _checked(table, name, value, environment)
         except ValueError as error:
             faults.append(f"{path}.{name}: {error}")
     return None if faults else table(**values)

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.processes import IOtherProcesses
 from nostrtx.relay.networks import address_group
-from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.web.elsewhere import ConnectionsElsewhere
 
 
@@ -27,27 +27,28 @@ class ConnectionLimits:
     Counts open connections and says when there are too many.
 
     Args:
-        limits: ``max_connections`` and ``max_connections_per_address``.
+        settings: ``max_connections`` and ``max_connections_per_address``.
         others: The relay's other processes, whose connections count as well.
         clock: Says when those are told.
     """
 
     def __init__(
-        self, limits: LimitSettings, others: IOtherProcesses, clock: IReactorTime
+        self, settings: LiveSettings, others: IOtherProcesses, clock: IReactorTime
     ) -> None:
-        self._in_all = limits.max_connections
-        self._per_address = limits.max_connections_per_address
+        self._settings = settings
         self._count = 0
         self._by_group: Counter[str] = Counter()
         self._elsewhere = ConnectionsElsewhere(others, clock, self._own)
 
     def refusal(self, address: str) -> tuple[int, str] | None:
         """HTTP status and reason if one more may not connect, else None."""
-        if 0 < self._in_all <= self._count + self._elsewhere.count:
+        limits = self._settings.now.limits
+        if 0 < limits.max_connections <= self._count + self._elsewhere.count:
             return 503, "too many connections"
-        if self._per_address > 0 and (group := address_group(address)):
+        most = limits.max_connections_per_address
+        if most > 0 and (group := address_group(address)):
             held = self._by_group[group] + self._elsewhere.of_group(group)
-            if self._per_address <= held:
+            if most <= held:
                 return 429, "too many connections from your address"
         return None
 

@@ -11,6 +11,8 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from nostrtx.settings.live import LiveSettings
+
 _DAY_SECONDS: Final = 86_400
 
 #: Bytes of a hash: enough to tell the addresses of a day apart.
@@ -27,15 +29,18 @@ class LoggedAddresses:
     key is replaced, and nobody can find out any more which address it was.
 
     Args:
-        how: ``none``, ``hashed`` or ``plain``.
+        settings: ``log``.
         clock: Says which day it is.
         random_bytes: Makes keys of as many bytes as it is asked for.
     """
 
     def __init__(
-        self, how: str, clock: IReactorTime, random_bytes: Callable[[int], bytes]
+        self,
+        settings: LiveSettings,
+        clock: IReactorTime,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
-        self._how = how
+        self._settings = settings
         self._clock = clock
         self._random_bytes = random_bytes
         self._day = -1
@@ -43,9 +48,10 @@ class LoggedAddresses:
 
     def name_of(self, address: str) -> str:
         """What ``address`` is called in the log; empty if it is not named."""
-        if self._how == "none" or not address:
+        how = self._settings.now.log.addresses
+        if how == "none" or not address:
             return ""
-        if self._how == "plain":
+        if how == "plain":
             return address
         day = int(self._clock.seconds() // _DAY_SECONDS)
         if day != self._day:

@@ -19,6 +19,8 @@ from nostrtx.interfaces.edge import IManagement
 from nostrtx.nostr import json
 from nostrtx.nostr.management import MEDIA_TYPE as CALL_TYPE
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.answers import CORS_HEADERS, SERVER
 from nostrtx.web.connection import path_of
@@ -41,7 +43,8 @@ class RootResource(Resource):
         facts: Counters of the relay for the page.
         own_pubkey: The relay's own public key in hexadecimal, if it has one by then.
         presented: The settings with what has changed since.
-        management: Answers calls to manage the relay; None if there are none.
+        management: Answers calls to manage the relay, if the settings name somebody
+            who may; None if nobody can.
     """
 
     isLeaf = True  # noqa: N815
@@ -49,7 +52,7 @@ class RootResource(Resource):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         facts: Callable[[], Mapping[str, int]],
         own_pubkey: Callable[[], str],
         presented: Callable[[], Settings],
@@ -59,12 +62,17 @@ class RootResource(Resource):
         self._own_pubkey = own_pubkey
         self._presented = presented
         self._management = management
-        self._methods = _METHODS if management is None else _METHODS_WITH_CALLS
         self._tasks = BackgroundTasks()
-        self._shown = settings.relay
-        self._page = LandingPage(information_of(settings), settings)
-        self._names = Names(settings.nip05.names, settings.relay.url)
+        self._shown: RelaySettings | None = None
         self._facts = facts
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        self._is_managed = self._management is not None and settings.management.enabled
+        self._methods = _METHODS_WITH_CALLS if self._is_managed else _METHODS
+        # The page is made anew when it is asked for.
+        self._shown = None
+        self._names = Names(settings.nip05.names, settings.relay.url)
 
     def render(self, request: Request) -> int:
         """Answer any request at any path."""
@@ -78,7 +86,7 @@ class RootResource(Resource):
             self._answer(request, 200, "application/json", names)
         elif path != "/":
             self._say(request, 404, "There is nothing here; the relay is at /.")
-        elif method == "POST" and self._management is not None:
+        elif method == "POST" and self._is_managed and self._management is not None:
             self._call(request, self._management)
         elif method not in ("GET", "HEAD"):
             request.setHeader("Allow", self._methods)

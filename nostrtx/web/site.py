@@ -26,6 +26,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from nostrtx.interfaces.edge import IManagement
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.answers import error_answer
 from nostrtx.web.root import RootResource
@@ -184,10 +185,9 @@ class RelaySite(ServerFactory):
     Args:
         websockets: Makes WebSocket connections.
         root: Answers other requests.
-        head_seconds: How long the head of the first request may take.
+        settings: How long the head of the first request may take, and HTTP proxies
+            that may say whose a connection is.
         clock: The reactor, or a fake clock.
-        proxies: HTTP proxies that may say whose a connection is; None if there are
-            none.
     """
 
     noisy = False
@@ -196,18 +196,22 @@ class RelaySite(ServerFactory):
         self,
         websockets: RelayWebSocketFactory,
         root: RootResource,
-        head_seconds: float,
+        settings: LiveSettings,
         clock: IReactorTime,
-        proxies: TrustedProxies | None = None,
     ) -> None:
         self._websockets = websockets
-        self._proxies = proxies
-        self._site = QuietSite(root, timeout=head_seconds, reactor=clock)
-        self._head_seconds = head_seconds
+        self._site = QuietSite(root, reactor=clock)
         self._clock = clock
-        # In the order of their deadlines, as all are given the same time.
+        # In the order of their deadlines, as nearly all are given the same time.
         self._undecided: dict[FirstRequest, None] = {}
         self._check: IDelayedCall | None = None
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        listen = settings.listen
+        self._proxies = TrustedProxies(listen) if listen.trusted_proxies else None
+        self._head_seconds = settings.timing.handshake_seconds
+        self._site.timeOut = self._head_seconds
 
     def startFactory(self) -> None:
         """The first port is open."""
@@ -267,7 +271,7 @@ class RelaySite(ServerFactory):
 
 def relay_site(
     websockets: RelayWebSocketFactory,
-    settings: Settings,
+    settings: LiveSettings,
     facts: Callable[[], Mapping[str, int]],
     clock: IReactorTime,
     own_pubkey: Callable[[], str] = str,
@@ -286,9 +290,6 @@ def relay_site(
         presented: The settings with what has changed since; None if nothing can.
         management: Answers calls to manage the relay; None if there are none.
     """
-    presented = presented or (lambda: settings)
+    presented = presented or (lambda: settings.now)
     root = RootResource(settings, facts, own_pubkey, presented, management)
-    listen = settings.listen
-    proxies = TrustedProxies(listen) if listen.trusted_proxies else None
-    seconds = settings.timing.handshake_seconds
-    return RelaySite(websockets, root, seconds, clock, proxies)
+    return RelaySite(websockets, root, settings, clock)

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
+
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 
 class ISwept(Interface):
     """A connection, as the sweep sees it."""
+
+    number: int = Attribute("Spreads connections over time.")
 
     def visited() -> None:
         """Ping the peer, or give up on it if it has been silent since the last time."""
@@ -29,20 +34,33 @@ class ConnectionSweep:
 
     Args:
         clock: The reactor, or a fake clock.
-        ping_seconds: How often to visit each; 0 for never.
+        settings: How often to visit each; 0 for never.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, ping_seconds: float) -> None:
+    def __init__(self, clock: IReactorTime, settings: LiveSettings) -> None:
         self._clock = clock
+        self._parts: list[set[ISwept]] = []
+        self._turn = 0
+        self._skips = 0
+        self._deadlines: dict[ISwept, float] = {}
+        self._next: IDelayedCall | None = None
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        ping_seconds = settings.timing.ping_seconds
         self._pings = ping_seconds > 0
         parts = max(1, int(ping_seconds))
         self._seconds = ping_seconds / parts if self._pings else 1.0
-        self._parts: list[set[ISwept]] = [set() for _ in range(parts)]
-        self._turn = 0
-        self._deadlines: dict[ISwept, float] = {}
-        self._next: IDelayedCall | None = None
+        if parts == len(self._parts):
+            return
+        connections = [each for part in self._parts for each in part]
+        # Some were pinged a moment ago, and have not had the time to answer.
+        self._skips = parts if connections else 0
+        self._parts = [set() for _ in range(parts)]
+        for connection in connections:
+            self.add(connection)
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -55,13 +73,13 @@ class ConnectionSweep:
             self._next.cancel()
             self._next = None
 
-    def add(self, connection: ISwept, number: int) -> None:
-        """Visit ``connection`` from now on; ``number`` spreads them over time."""
-        self._parts[number % len(self._parts)].add(connection)
+    def add(self, connection: ISwept) -> None:
+        """Visit ``connection`` from now on."""
+        self._parts[connection.number % len(self._parts)].add(connection)
 
-    def remove(self, connection: ISwept, number: int) -> None:
+    def remove(self, connection: ISwept) -> None:
         """Forget ``connection``, which has ended."""
-        self._parts[number % len(self._parts)].discard(connection)
+        self._parts[connection.number % len(self._parts)].discard(connection)
 
     def expect_end(self, connection: ISwept, seconds: float) -> None:
         """Call ``connection.overdue`` unless it ends within ``seconds``."""
@@ -82,6 +100,9 @@ class ConnectionSweep:
             except Exception:
                 self._log.failure("Ending a connection failed.")
         if not self._pings:
+            return
+        if self._skips:
+            self._skips -= 1
             return
         self._turn = (self._turn + 1) % len(self._parts)
         for connection in tuple(self._parts[self._turn]):

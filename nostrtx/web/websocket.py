@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces.edge import IRelay, ITurns
 from nostrtx.interfaces.processes import IOtherProcesses
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.answers import SERVER
 from nostrtx.web.client_address import ConnectionLimits, peer_address
@@ -61,44 +62,46 @@ class RelayWebSocketFactory(WebSocketServerFactory):
     def __init__(
         self,
         relay: IRelay,
-        settings: Settings,
+        settings: LiveSettings,
         turns: ITurns,
         clock: IReactorTime,
         others: IOtherProcesses,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         super().__init__(server=SERVER, reactor=clock)
-        limits = settings.limits
         self.frames = FramesByWindow()
-        self._protocol: Callable[[], RelayWebSocketProtocol] = type(
+        self._protocol: type[RelayWebSocketProtocol] = type(
             self.protocol.__name__,
             (self.protocol,),
-            {
-                "factory": self,
-                "compression": settings.websocket.compression,
-                "shared_frames": self.frames.plain,
-                "maxFramePayloadSize": limits.max_message_bytes,
-                "maxMessagePayloadSize": limits.max_message_bytes,
-            },
+            {"factory": self, "shared_frames": self.frames.plain},
         )
         self.relay = relay
         self.clock = clock
-        self.max_outbound_bytes = limits.max_outbound_bytes
         self.slow_readers = 0
-        self.logs_connections = settings.log.connections
         self.numbers = count(1)
-        self._addresses = LoggedAddresses(settings.log.addresses, clock, random_bytes)
-        self._origins = AllowedOrigins(settings.websocket.allowed_origins)
-        self.sweep = ConnectionSweep(clock, settings.timing.ping_seconds)
+        self._addresses = LoggedAddresses(settings, clock, random_bytes)
+        self.sweep = ConnectionSweep(clock, settings)
         self._turns = turns
-        self._limits = ConnectionLimits(limits, others, clock)
+        self._limits = ConnectionLimits(settings, others, clock)
         self._connections: set[RelayWebSocketProtocol] = set()
         self._dirty: list[RelayWebSocketProtocol] = []
         self._shutting_down = False
         self._all_gone: Deferred[None] | None = None
         self._time_up: IDelayedCall | None = None
+        settings.follow(self._apply)
         turns.at_end(self._flush)
         relay.on_refusals(self._close_refused)
+
+    def _apply(self, settings: Settings) -> None:
+        limits = settings.limits
+        self.max_outbound_bytes = limits.max_outbound_bytes
+        self.logs_connections = settings.log.connections
+        self._origins = AllowedOrigins(settings.websocket.allowed_origins)
+        # All connections find these on their class, also those that are open.
+        protocol: Any = self._protocol
+        protocol.compression = settings.websocket.compression
+        protocol.maxFramePayloadSize = limits.max_message_bytes
+        protocol.maxMessagePayloadSize = limits.max_message_bytes
 
     @property
     def connection_count(self) -> int:
@@ -185,13 +188,13 @@ class RelayWebSocketFactory(WebSocketServerFactory):
         """A connection is open."""
         self._connections.add(connection)
         self._limits.opened(connection.address)
-        self.sweep.add(connection, connection.number)
+        self.sweep.add(connection)
 
     def closed(self, connection: RelayWebSocketProtocol) -> None:
         """A connection that was open is lost."""
         self._connections.discard(connection)
         self._limits.closed(connection.address)
-        self.sweep.remove(connection, connection.number)
+        self.sweep.remove(connection)
         if self._all_gone is not None and not self._connections:
             all_gone, self._all_gone = self._all_gone, None
             if self._time_up is not None:

@@ -2,7 +2,8 @@
 """
 What a worker is told when it starts, in a file in memory that it inherits.
 
-The settings travel as values: a file that has changed meanwhile is not read again.
+The settings travel as values, at the start and when they change later: no worker reads
+a file of which the others may have read another version.
 Unlike a socket, such a file takes any size before there is anybody who reads it.
 """
 
@@ -45,9 +46,23 @@ def pack_orders(orders: Orders) -> BinaryIO:
     Raises:
         OSError: There is no room for them.
     """
+    return _packed(orders)
+
+
+def pack_settings(settings: Settings) -> BinaryIO:
+    """
+    Settings that changed, as a file for a process that is sent its descriptor.
+
+    Raises:
+        OSError: There is no room for them.
+    """
+    return _packed(settings)
+
+
+def _packed(value: object) -> BinaryIO:
     packed = open(os.memfd_create("orders"), "w+b")
     try:
-        pickle.dump(orders, packed)
+        pickle.dump(value, packed)
         packed.seek(0)
     except BaseException:
         packed.close()
@@ -61,3 +76,11 @@ def receive_orders(descriptor: int) -> Orders:
         orders = pickle.load(packed)
     assert isinstance(orders, Orders)
     return orders
+
+
+def receive_settings(descriptor: int) -> Settings:
+    """The settings in a file whose descriptor was sent; it is closed."""
+    with open(descriptor, "rb") as packed:
+        settings = pickle.load(packed)
+    assert isinstance(settings, Settings)
+    return settings

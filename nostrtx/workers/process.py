@@ -18,7 +18,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nostrtx.workers.orders import Orders, pack_orders
+from nostrtx.settings.tree import Settings
+from nostrtx.workers.orders import Orders, pack_orders, pack_settings
 from nostrtx.workers.reports import (
     Alive,
     Logged,
@@ -107,6 +108,20 @@ class WorkerProcess:
             self._process.signalProcess(name)
         except ProcessExitedAlready:
             pass
+
+    def tell(self, settings: Settings) -> None:
+        """Let the worker know that other settings hold from now on."""
+        if self._control is None:
+            return
+        try:
+            with pack_settings(settings) as packed:
+                socket.send_fds(self._control, [b"s"], [packed.fileno()])
+        except OSError as error:
+            self._log.error(
+                "worker {worker} was not told of the settings: {why}.",
+                worker=self.number,
+                why=error.strerror,
+            )
 
     def gone(self) -> Deferred[None]:
         """Fires when the process has ended."""

@@ -31,6 +31,7 @@ from nostrtx.cannot_serve import CannotServe
 from nostrtx.joining import fail, name_of_node
 from nostrtx.listening import OpenPorts
 from nostrtx.relay.roll_call import FAREWELL
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.takeover.taken import TakenSockets
 from nostrtx.takeover.takeover import Takeover
@@ -110,7 +111,7 @@ class Supervisor(Service):
     A relay of several processes.
 
     Args:
-        settings: All of them, for the workers.
+        settings: All of them, for the workers, who are told when they change.
         reactor: Runs the processes.
         workers: How many.
         cores: How many the machine has.
@@ -122,7 +123,7 @@ class Supervisor(Service):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         reactor: Any,
         workers: int,
         cores: int,
@@ -136,17 +137,18 @@ class Supervisor(Service):
         taken = TakenSockets()
         self._sockets = PortsOfWorkers(workers, reactor, make_socket, taken)
         self._takeover = Takeover(
-            settings.listen.takeover, reactor, self._sockets, taken, self._give_way
+            settings.now.listen.takeover, reactor, self._sockets, taken, self._give_way
         )
         self._gives_way = False
         self._ports = OpenPorts(self._sockets, reactor, lambda url: None)
         self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
-        self._node = name_of_node(settings, token_bytes)
+        self._node = name_of_node(settings.now, token_bytes)
         self._hub = Hub(reactor, FAREWELL)
-        self._worker_settings = settings_of_worker(settings, workers, cores)
+        self._cores = cores
         self._started: float | None = None
         self._beats = LoopingCall(self._count_silent)
         self._beats.clock = reactor
+        settings.follow(self._apply)
 
     def privilegedStartService(self) -> None:
         """
@@ -159,10 +161,10 @@ class Supervisor(Service):
         self._takeover.begin()
         # In the order in which workers ask for them.
         self._admin_ports.open(
-            self._settings.admin.endpoints, lambda endpoint: (endpoint, Factory())
+            self._settings.now.admin.endpoints, lambda endpoint: (endpoint, Factory())
         )
         self._ports.open(
-            self._settings.listen.endpoints,
+            self._settings.now.listen.endpoints,
             lambda endpoint: (endpoint.removeprefix(PROXIED_PREFIX), Factory()),
         )
 
@@ -183,7 +185,7 @@ class Supervisor(Service):
         _ = self._beats.start(BEAT_SECONDS, now=False)
         self._log.info("{count} workers serve clients.", count=len(self._places))
         # From then on a signal stops all in order.
-        has_url = bool(self._settings.relay.url)
+        has_url = bool(self._settings.now.relay.url)
         self._reactor.callWhenRunning(self._ports.tell, has_url)
         self._reactor.callWhenRunning(self._takeover.serves)
 
@@ -221,7 +223,7 @@ class Supervisor(Service):
         running = [place.process for place in self._places if place.process]
         for process in running:
             process.signal("TERM")
-        seconds = 2 * self._settings.timing.shutdown_seconds + EXTRA_SECONDS
+        seconds = 2 * self._settings.now.timing.shutdown_seconds + EXTRA_SECONDS
         killing = self._reactor.callLater(seconds, self._kill, running)
         for process in running:
             await process.gone()
@@ -237,6 +239,13 @@ class Supervisor(Service):
             process.signal("KILL")
 
     # -- one worker
+
+    def _apply(self, settings: Settings) -> None:
+        workers = len(self._places)
+        self._worker_settings = settings_of_worker(settings, workers, self._cores)
+        for place in self._places:
+            if place.process is not None:
+                place.process.tell(self._worker_settings)
 
     def _start(self, place: Place) -> None:
         place.next = None

@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Callable
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
@@ -28,25 +28,41 @@ from zope.interface import implementer
 
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.file import ConfigError
-from nostrtx.workers.orders import Orders, receive_orders
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
+from nostrtx.workers.orders import Orders, receive_orders, receive_settings
 from nostrtx.workers.reports import BEAT_SECONDS, Reporter
 
 _log = Logger()
+
+_DESCRIPTOR_BYTES: Final = 4
+
+_ROOM_FOR_A_FILE: Final = socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
+
+# socket.recv_fds takes flags and heeds none.
+_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 
 
 @implementer(IReadDescriptor)
 class SupervisorWatch:
     """
-    Notices when the supervisor is gone.
+    Hears of other settings from the supervisor, and notices when it is gone.
 
     Args:
         control: The socket to it.
-        gone: Called once it is.
+        gone: Called once it is gone.
+        told: Called with settings that are to hold from then on.
     """
 
-    def __init__(self, control: socket.socket, gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        gone: Callable[[], None],
+        told: Callable[[Settings], None],
+    ) -> None:
         self._control = control
         self._gone = gone
+        self._told = told
 
     def fileno(self) -> int:
         """The socket's descriptor, for the reactor."""
@@ -57,13 +73,16 @@ class SupervisorWatch:
         return "supervisor"
 
     def doRead(self) -> Failure | None:
-        """Nothing is sent: what can be read is the end."""
+        """Take settings, or the end."""
         try:
-            received = self._control.recv(1, socket.MSG_DONTWAIT)
+            received, sent, _, _ = self._control.recvmsg(1, _ROOM_FOR_A_FILE, _FLAGS)
         except BlockingIOError:
             return None
         except OSError:
-            received = b""
+            received, sent = b"", []
+        for _, _, file in sent:
+            descriptor = int.from_bytes(file[:_DESCRIPTOR_BYTES], sys.byteorder)
+            self._told(receive_settings(descriptor))
         return None if received else Failure(CONNECTION_DONE)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -104,6 +123,7 @@ def run(
     control: socket.socket,
     reporter: Reporter,
     give_way: Callable[[], Deferred[None]],
+    told: Callable[[Settings], None],
 ) -> None:
     """
     Run the relay to its end, as twistd does.
@@ -111,10 +131,11 @@ def run(
     Args:
         service: The relay.
         reactor: Runs it.
-        control: Is closed when the supervisor is gone.
+        control: Brings settings, and is closed when the supervisor is gone.
         reporter: Tells the supervisor that clients are served.
         give_way: Takes no more connections, and fires when all clients are gone; is
             called on the signal USR2, and then the relay ends.
+        told: Called with settings that are to hold from then on.
 
     Raises:
         CannotServe: It cannot be started; the text is one line that says why.
@@ -123,7 +144,7 @@ def run(
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    reactor.addReader(SupervisorWatch(control, ending.begin))
+    reactor.addReader(SupervisorWatch(control, ending.begin, told))
 
     tasks = BackgroundTasks()
 
@@ -142,6 +163,8 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, ending.signalled)
         signal.signal(signal.SIGUSR2, giving_way)
+        # It is the supervisor who reads the settings again.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         reporter.ready()
         beats = LoopingCall(reporter.alive)
         beats.clock = reactor
@@ -157,6 +180,7 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     from twisted.internet import reactor
 
     from nostrtx.broadcast.workers import WorkerBroadcaster
+    from nostrtx.reloading import put_in_force
     from nostrtx.service import make_service
     from nostrtx.workers.ports import InheritedPorts
 
@@ -170,16 +194,24 @@ def _serve(orders: Orders, control: socket.socket, reporter: Reporter) -> None:
     broadcaster = None
     if not orders.settings.cluster.redis:
         broadcaster = WorkerBroadcaster(orders.name, reactor, orders.bus)
+    settings = LiveSettings(orders.settings)
     service = make_service(
-        orders.settings,
+        settings,
         reactor,
         give_up=give_up,
         opener=InheritedPorts(reactor, orders.ports),
         broadcaster=broadcaster,
         name=orders.name,
     )
+
+    def told(changed: Settings) -> None:
+        try:
+            put_in_force(settings, changed)
+        except ConfigError as error:
+            _log.error("The settings stay as they are: {why}", why=error)
+
     listener: Any = service.getServiceNamed("listener")
-    run(service, reactor, control, reporter, listener.give_way)
+    run(service, reactor, control, reporter, listener.give_way, told)
 
 
 def main(descriptor: int, orders: int) -> int:

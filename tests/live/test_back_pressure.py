@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.turns import turns_of
 from nostrtx.web.frames import frame_header
@@ -113,7 +114,7 @@ class BackPressureCase(TestCase):
 
         self.reactor: Any = reactor
         limits = LimitSettings(max_outbound_bytes=self.max_outbound_bytes)
-        settings = Settings(limits=limits)
+        settings = LiveSettings(Settings(limits=limits))
         self.relay = FakeRelay()
         turns = turns_of(reactor)
         self.websockets = RelayWebSocketFactory(

@@ -24,6 +24,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces.edge import IClient, IClientSession, IRelay
 from nostrtx.settings.limits import LimitSettings, TimingSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.turns import turns_of
 from nostrtx.web.connection import RelayWebSocketProtocol
@@ -185,11 +186,12 @@ class ConformanceTests(TestCase):
             limits=LimitSettings(max_message_bytes=16 * 1024 * 1024),
             timing=TimingSettings(ping_seconds=0),  # kosoku's cases fail upon a ping
         )
+        live = LiveSettings(settings)
         turns = turns_of(reactor)
         websockets = EchoingFactory(
-            EchoRelay(), settings, turns, reactor, nobody_else(reactor), os.urandom
+            EchoRelay(), live, turns, reactor, nobody_else(reactor), os.urandom
         )
-        site = relay_site(websockets, settings, dict, reactor)
+        site = relay_site(websockets, live, dict, reactor)
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         port = await endpoint.listen(site)
         self.assertTrue(write_through(port))

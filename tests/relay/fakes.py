@@ -37,6 +37,7 @@ from nostrtx.relay.session_auth import AuthRules, SessionAuth
 from nostrtx.relay.statistics import Statistics
 from nostrtx.relay.visibility import Visibility
 from nostrtx.settings.access import AuthSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.storage.register_file import RegisterFile
@@ -545,8 +546,9 @@ def auth_of(
     """The authentication of a client that has not proved anything."""
     settings = settings or AuthSettings()
     visibility = Visibility(settings.private_kinds)
+    live = LiveSettings(Settings(auth=settings))
     return SessionAuth(
-        client, AuthRules(settings, relay_urls, visibility, clock, RandomBytes())
+        client, AuthRules(live, relay_urls, visibility, clock, RandomBytes())
     )
 
 
@@ -581,6 +583,7 @@ class RelayUnderTest:
         clock: The time; :data:`NOW` at first.
         turns: The turns; nothing happens between them.
         store: Where events go.
+        settings: May be changed.
         broadcaster: What brings news from other processes.
         relay: What is tested.
     """
@@ -599,12 +602,13 @@ class RelayUnderTest:
         self.turns = FakeTurns()
         self.store = HeldStore(self.clock)
         self.broadcaster = broadcaster or LocalBroadcaster()
+        self.settings = LiveSettings(settings)
         self.relay = Relay(
             self.store,
             self.broadcaster,
             self.turns,
             self.clock,
-            settings,
+            self.settings,
             relay_urls,
             RandomBytes(),
             RegisterFile(settings.membership_file or ":memory:"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,7 +14,9 @@ from nostrtx.nostr.json import loads
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
-from nostrtx.settings.identity import DiscoverySettings
+from nostrtx.settings.identity import DiscoverySettings, RelaySettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import FakeTurns, HeldStore, log_of
 from tests.storage.events import NOW
 
@@ -32,6 +35,14 @@ class AnnouncementTests(SynchronousTestCase):
             "supported_nips": [1],
             "limitation": {"auth_required": False},
         }
+        self.settings = LiveSettings(
+            Settings(
+                relay=RelaySettings(url="wss://relay.example.com"),
+                discovery=DiscoverySettings(
+                    announce=True, refresh_seconds=3600, topics=("cats",)
+                ),
+            )
+        )
         self.announcement = self.make_announcement()
 
     def make_announcement(self) -> Announcement:
@@ -47,12 +58,25 @@ class AnnouncementTests(SynchronousTestCase):
         announcement = Announcement(
             OwnEvents(key, self.store, self.clock, events),
             self.clock,
-            "wss://relay.example.com",
             lambda: self.information,
-            DiscoverySettings(announce=True, refresh_seconds=3600, topics=("cats",)),
+            self.settings,
         )
         self.addCleanup(announcement.stop)
         return announcement
+
+    def test_other_settings(self) -> None:
+        """Once the settings say something else, that is announced at once."""
+        self.announcement.start()
+        now = self.settings.now
+        discovery = attrs.evolve(now.discovery, topics=("dogs",))
+        self.clock.advance(1)
+        self.settings.change(attrs.evolve(now, discovery=discovery))
+        event = self.delivered[-1]
+        self.assertEqual(len(self.delivered), 2)
+        self.assertIn(["t", "dogs"], event.tags)
+        self.announcement.stop()
+        self.settings.change(now)
+        self.assertEqual(len(self.delivered), 2)
 
     def test_at_the_start(self) -> None:
         """It is stored and delivered at once, with the information document."""
@@ -82,6 +106,14 @@ class AnnouncementTests(SynchronousTestCase):
         self.announcement.start()
         self.clock.advance(1000)
         self.announcement.stop()
+        self.settings = LiveSettings(
+            Settings(
+                relay=RelaySettings(url="wss://relay.example.com"),
+                discovery=DiscoverySettings(
+                    announce=True, refresh_seconds=3600, topics=("cats",)
+                ),
+            )
+        )
         self.announcement = self.make_announcement()
         self.announcement.start()
         self.clock.advance(2599)

@@ -9,6 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.interfaces.store import StoreError
 from nostrtx.relay.expiry_sweep import ExpirySweep
 from nostrtx.relay.statistics import Statistics
+from nostrtx.settings.limits import TimingSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import HeldStore
 from tests.storage.events import NOW, make_event
 
@@ -36,15 +39,17 @@ class ExpirySweepTests(SynchronousTestCase):
         self.clock.advance(NOW)
         self.store = CountingStore()
         self.statistics = Statistics()
-        self.sweep = ExpirySweep(self.store, self.clock, self.statistics)
+        timing = TimingSettings(expiry_sweep_seconds=5)
+        self.settings = LiveSettings(Settings(timing=timing))
+        self.sweep = ExpirySweep(self.store, self.clock, self.statistics, self.settings)
 
     def test_removes(self) -> None:
         """An event is gone from the store at the first sweep after its time."""
         store = HeldStore()
         event = make_event(tags=[["expiration", str(NOW + 7)]])
         self.successResultOf(store.save_events([event]))
-        sweep = ExpirySweep(store, self.clock, self.statistics)
-        sweep.start(5)
+        sweep = ExpirySweep(store, self.clock, self.statistics, self.settings)
+        sweep.start()
         self.clock.advance(5)
         self.assertTrue(store.holds(event))
         self.clock.advance(5)
@@ -55,14 +60,14 @@ class ExpirySweepTests(SynchronousTestCase):
     def test_until_nothing_is_left(self) -> None:
         """One sweep asks again and again until all is removed, and counts it."""
         self.store.answers = [succeed(1000), succeed(1000), succeed(3)]
-        self.sweep.start(5)
+        self.sweep.start()
         self.assertEqual(len(self.store.asked), 4)
         self.assertEqual(self.statistics.events_expired, 2003)
         self.sweep.stop()
 
     def test_regularly(self) -> None:
         """It sweeps at the start and then once per interval, with the time of day."""
-        self.sweep.start(5)
+        self.sweep.start()
         self.clock.pump([2.5] * 4)
         self.assertEqual(self.store.asked, [NOW, NOW + 5, NOW + 10])
         self.sweep.stop()
@@ -70,7 +75,7 @@ class ExpirySweepTests(SynchronousTestCase):
     def test_survives_failure(self) -> None:
         """A failing store is asked again at the next interval."""
         self.store.answers = [fail(StoreError("disk full")), succeed(2)]
-        self.sweep.start(5)
+        self.sweep.start()
         self.assertEqual(self.statistics.events_expired, 0)
         self.clock.advance(5)
         self.assertEqual(self.statistics.events_expired, 2)
@@ -79,7 +84,7 @@ class ExpirySweepTests(SynchronousTestCase):
     def test_survives_defect(self) -> None:
         """So is one that raises what it should not, which is logged in full."""
         self.store.answers = [fail(ZeroDivisionError()), succeed(2)]
-        self.sweep.start(5)
+        self.sweep.start()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.clock.advance(5)
         self.assertEqual(self.statistics.events_expired, 2)
@@ -87,7 +92,7 @@ class ExpirySweepTests(SynchronousTestCase):
 
     def test_stop(self) -> None:
         """After it was stopped the store is left alone, and no call is pending."""
-        self.sweep.start(5)
+        self.sweep.start()
         self.sweep.stop()
         self.clock.advance(50)
         self.assertEqual(self.store.asked, [NOW])
@@ -96,7 +101,7 @@ class ExpirySweepTests(SynchronousTestCase):
     def test_stop_during_a_sweep(self) -> None:
         """Stopping while the store is at work ends it there."""
         self.store.answers = [Deferred()]
-        self.sweep.start(5)
+        self.sweep.start()
         self.sweep.stop()
         self.clock.advance(50)
         self.assertEqual(self.store.asked, [NOW])

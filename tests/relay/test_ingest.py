@@ -16,6 +16,8 @@ from nostrtx.relay.ingest import Ingest, check_limits
 from nostrtx.relay.statistics import Statistics
 from nostrtx.settings.access import AuthSettings
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import (
     FakeClient,
     FakeTurns,
@@ -68,8 +70,7 @@ class IngestTestCase(SynchronousTestCase):
             self.store,
             self.turns,
             self.clock,
-            self.limits,
-            100,
+            LiveSettings(Settings(limits=self.limits)),
             log_of(self.store, self.turns, self.clock, self.deliver),
             self.statistics,
         )

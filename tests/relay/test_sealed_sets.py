@@ -13,8 +13,13 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.relay.sealed_sets import KEEP_SECONDS, SealedSets, SharedSet
 from nostrtx.relay.visibility import Visibility
+from nostrtx.settings.limits import NegentropySettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import HeldStore
 from tests.storage.events import ALICE, NOW, make_event
+
+_SETTINGS = LiveSettings(Settings(negentropy=NegentropySettings(max_events=3)))
 
 
 class SealedSetsTests(SynchronousTestCase):
@@ -27,7 +32,7 @@ class SealedSetsTests(SynchronousTestCase):
         self.store = HeldStore(self.clock)
         self.store.hold_sets = True
         self.save(*"abc")
-        self.sets = SealedSets(self.store, self.clock, 3)
+        self.sets = SealedSets(self.store, self.clock, _SETTINGS)
         self.addCleanup(self.assert_clean)
 
     def assert_clean(self) -> None:

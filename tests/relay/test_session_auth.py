@@ -12,6 +12,7 @@ from nostrtx.relay.relay import Relay
 from nostrtx.relay.session_auth import MAX_FAILURES
 from nostrtx.settings.access import AuthSettings
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from tests.nostr.vectors import load
 from tests.relay.fakes import (
@@ -284,7 +285,7 @@ class VectorTests(VisitorTestCase):
             LocalBroadcaster(),
             FakeTurns(),
             clock,
-            Settings(),
+            LiveSettings(Settings()),
             lambda: [vectors["relay_url"]],
             lambda _: bytes.fromhex(vectors["challenge"]),
         )

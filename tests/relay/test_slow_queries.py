@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.slow_queries import REST_SECONDS, SlowQueries, shape_of
 from nostrtx.settings.edge import LogSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from tests.relay.fakes import HeldStore, RelayUnderTest, req_message
 
@@ -20,6 +21,11 @@ _FEED = Filter(
     since=1,
     limit=500,
 )
+
+
+def telling_from(seconds: float) -> LiveSettings:
+    """Settings that say what is slow."""
+    return LiveSettings(Settings(log=LogSettings(slow_query_seconds=seconds)))
 
 
 class ShapeTests(SynchronousTestCase):
@@ -47,7 +53,7 @@ class SlowQueriesTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Slow is what takes a second."""
         self.clock = Clock()
-        self.slow = SlowQueries(1.0, self.clock)
+        self.slow = SlowQueries(telling_from(1.0), self.clock)
 
     def lines(self, *queries: float, slow: SlowQueries | None = None) -> list[str]:
         """What is written of queries that took so long."""
@@ -80,7 +86,9 @@ class SlowQueriesTests(SynchronousTestCase):
 
     def test_off(self) -> None:
         """0 tells of none."""
-        self.assertEqual(self.lines(100.0, slow=SlowQueries(0.0, self.clock)), [])
+        self.assertEqual(
+            self.lines(100.0, slow=SlowQueries(telling_from(0.0), self.clock)), []
+        )
 
 
 class RelayTests(SynchronousTestCase):

@@ -16,7 +16,7 @@ class TimeSlicesTests(SynchronousTestCase):
         """Slices of four milliseconds, and who got a part of one."""
         self.clock = Clock()
         self.turns = FakeTurns()
-        self.slices = TimeSlices(self.turns, self.clock, 0.004)
+        self.slices = TimeSlices(self.turns, self.clock, lambda: 0.004)
         self.served: list[str] = []
 
     def compute(self, name: str, seconds: float, again: int = 0) -> None:

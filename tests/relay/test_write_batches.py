@@ -38,7 +38,7 @@ class WriteBatchesTests(SynchronousTestCase):
         self.batches: WriteBatches[Item] = WriteBatches(
             self.store,
             self.turns,
-            3,
+            lambda: 3,
             self.note_saved,
             self.note_failed,
             self.clock,

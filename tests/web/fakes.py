@@ -15,6 +15,7 @@ from zope.interface import implementer
 from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.interfaces.edge import IClient, IClientSession, IManagement, IRelay
 from nostrtx.relay.roll_call import RollCall
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.turns import ScheduledTurns
 from nostrtx.web.connection import RelayWebSocketProtocol
@@ -212,16 +213,18 @@ class Edge:
 
     Attributes:
         clock: Its reactor.
+        settings: May be changed.
         relay: Where its sessions are.
         websockets: The factory under test.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.clock = MemoryReactorClock()
+        self.settings = LiveSettings(settings or Settings())
         self.relay = FakeRelay()
         self.websockets = RelayWebSocketFactory(
             self.relay,
-            settings or Settings(),
+            self.settings,
             ScheduledTurns(self.clock),
             self.clock,
             nobody_else(self.clock),

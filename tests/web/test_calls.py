@@ -11,7 +11,9 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces.edge import IManagement
+from nostrtx.settings.access import ManagementSettings
 from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.site import MAX_BODY_BYTES, relay_site
 from tests.web.fakes import Edge, FakeManagement
@@ -29,10 +31,10 @@ class CallTests(SiteCase):
         """Start a relay that is managed."""
         self.edge = Edge()
         self.management = FakeManagement()
-        self.presented = Settings()
+        self.presented = Settings(management=ManagementSettings(owners=("aa" * 32,)))
         self.site = relay_site(
             self.edge.websockets,
-            self.presented,
+            LiveSettings(self.presented),
             dict,
             self.edge.clock,
             presented=lambda: self.presented,

@@ -7,6 +7,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.client_address import ConnectionLimits, peer_address
 from tests.web.fakes import nobody_else
 
@@ -29,7 +31,9 @@ class PeerAddressTests(SynchronousTestCase):
 def limits_of(settings: LimitSettings) -> ConnectionLimits:
     """Limits of a relay of one process."""
     clock = Clock()
-    return ConnectionLimits(settings, nobody_else(clock), clock)
+    return ConnectionLimits(
+        LiveSettings(Settings(limits=settings)), nobody_else(clock), clock
+    )
 
 
 class ConnectionLimitsTests(SynchronousTestCase):

@@ -7,6 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.relay.roll_call import FAREWELL, MOST_SILENT_BEATS
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.client_address import ConnectionLimits
 from nostrtx.web.elsewhere import ALL_BEATS, CONNECTIONS
 from tests.relay.company import Company
@@ -17,7 +19,11 @@ _ADDRESS = "192.0.2.1"
 class ConnectionsElsewhereTests(SynchronousTestCase):
     """Limits that hold over all processes of a relay."""
 
-    limits = LimitSettings(max_connections_per_address=4, max_connections=100)
+    settings = LiveSettings(
+        Settings(
+            limits=LimitSettings(max_connections_per_address=4, max_connections=100)
+        )
+    )
 
     def setUp(self) -> None:
         """Two processes."""
@@ -27,7 +33,7 @@ class ConnectionsElsewhereTests(SynchronousTestCase):
     def process(self, name: str) -> ConnectionLimits:
         """A process that has joined the others."""
         roll_call = self.company.process(name)
-        limits = ConnectionLimits(self.limits, roll_call, self.company.clock)
+        limits = ConnectionLimits(self.settings, roll_call, self.company.clock)
         self.company.join(name, roll_call)
         return limits
 

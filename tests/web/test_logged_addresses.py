@@ -7,7 +7,15 @@ from itertools import count
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.settings.edge import LogSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.logged_addresses import LoggedAddresses
+
+
+def naming(how: str) -> LiveSettings:
+    """Settings that say how addresses are named."""
+    return LiveSettings(Settings(log=LogSettings(addresses=how)))
 
 
 class LoggedAddressesTests(SynchronousTestCase):
@@ -17,9 +25,10 @@ class LoggedAddressesTests(SynchronousTestCase):
         """A log that names addresses in this way, at midnight."""
         self.clock = Clock()
         self.clock.advance(86_400 * 20_000)
+        self.settings = naming(how)
         keys = count()
         return LoggedAddresses(
-            how, self.clock, lambda size: next(keys).to_bytes(size, "big")
+            self.settings, self.clock, lambda size: next(keys).to_bytes(size, "big")
         )
 
     def test_none(self) -> None:
@@ -49,11 +58,17 @@ class LoggedAddressesTests(SynchronousTestCase):
         self.clock.advance(86_400)
         self.assertNotEqual(addresses.name_of("203.0.113.7"), name)
 
+    def test_changed(self) -> None:
+        """Another way of naming them holds from then on."""
+        addresses = self.addresses("none")
+        self.settings.change(naming("plain").now)
+        self.assertEqual(addresses.name_of("203.0.113.7"), "203.0.113.7")
+
     def test_another_process(self) -> None:
         """Nobody who does not have the key can tell which address it is."""
         clock = Clock()
         one, other = (
-            LoggedAddresses("hashed", clock, lambda size, fill=fill: fill * size)  # type: ignore[misc]
+            LoggedAddresses(naming("hashed"), clock, fill.__mul__)
             for fill in (b"a", b"b")
         )
         self.assertNotEqual(one.name_of("203.0.113.7"), other.name_of("203.0.113.7"))

@@ -13,6 +13,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.settings.edge import ListenSettings
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.proxied import ProxiedSite, listening_site
@@ -31,7 +32,9 @@ class ProxiedCase(SynchronousTestCase):
         """Start it; an address may have one connection."""
         settings = Settings(limits=LimitSettings(max_connections_per_address=1))
         self.edge = Edge(settings)
-        self.site = relay_site(self.edge.websockets, settings, dict, self.edge.clock)
+        self.site = relay_site(
+            self.edge.websockets, LiveSettings(settings), dict, self.edge.clock
+        )
         self.proxied = ProxiedSite(self.site, self.edge.clock)
         self.proxied.doStart()
 
@@ -65,7 +68,9 @@ class ProxiedRequestTests(ProxiedCase):
         """A header of HTTP counts if the PROXY protocol names a trusted proxy."""
         trusted = ListenSettings(trusted_proxies=("198.51.100.4",))
         settings = Settings(listen=trusted)
-        site = relay_site(self.edge.websockets, settings, dict, self.edge.clock)
+        site = relay_site(
+            self.edge.websockets, LiveSettings(settings), dict, self.edge.clock
+        )
         self.proxied = ProxiedSite(site, self.edge.clock)
         said = b"X-Forwarded-For: 192.0.2.44\r\nHost:"
         for header in (V1_FOUR, V2_SIX):

@@ -7,6 +7,7 @@ from typing import Any
 
 from nostrtx import __version__
 from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.information import information_of
 from nostrtx.web.site import relay_site
@@ -127,7 +128,9 @@ class RootTests(SiteCase):
             raise ValueError("on purpose")
 
         edge = Edge()
-        self.site = relay_site(edge.websockets, Settings(), facts, edge.clock)
+        self.site = relay_site(
+            edge.websockets, LiveSettings(Settings()), facts, edge.clock
+        )
         answer = self.get()
         self.assertEqual(answer.code, 500)
         self.assertEqual(answer.headers["access-control-allow-origin"], "*")
@@ -137,7 +140,9 @@ class RootTests(SiteCase):
         """The document tells what the settings say."""
         edge = Edge()
         settings = Settings(relay=RelaySettings(name="ours", description="für alle"))
-        self.site = relay_site(edge.websockets, settings, dict, edge.clock)
+        self.site = relay_site(
+            edge.websockets, LiveSettings(settings), dict, edge.clock
+        )
         document: Any = json.loads(self.get(accept="application/nostr+json").body)
         self.assertEqual(document["name"], "ours")
         self.assertEqual(document["description"], "für alle")

@@ -128,7 +128,9 @@ class SecureCase(SynchronousTestCase):
         settings = Settings(limits=LimitSettings(max_connections_per_address=5))
         self.edge = Edge(settings)
         self.clock = self.edge.clock
-        self.site = relay_site(self.edge.websockets, settings, dict, self.clock)
+        self.site = relay_site(
+            self.edge.websockets, self.edge.settings, dict, self.clock
+        )
 
     def listen(self, prefix: str = "") -> Any:
         """The factory of an endpoint with TLS."""

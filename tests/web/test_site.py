@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.settings.edge import ListenSettings
 from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.site import (
@@ -38,7 +39,9 @@ class SiteCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Start it."""
         self.edge = Edge()
-        self.site = relay_site(self.edge.websockets, Settings(), dict, self.edge.clock)
+        self.site = relay_site(
+            self.edge.websockets, self.edge.settings, dict, self.edge.clock
+        )
         self.site.doStart()
 
     def connect(self, factory: Any = None) -> FakeTransport:
@@ -164,7 +167,7 @@ class TrustedProxyTests(SynchronousTestCase):
             limits=LimitSettings(max_connections_per_address=1),
         )
         edge = Edge(settings)
-        site = relay_site(edge.websockets, settings, dict, edge.clock)
+        site = relay_site(edge.websockets, LiveSettings(settings), dict, edge.clock)
         site.doStart()
         for at in (20, len(request)):
             transport: Any = FakeTransport()

@@ -7,6 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from nostrtx.settings.limits import TimingSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from nostrtx.web.sweep import ConnectionSweep, ISwept
 
 
@@ -18,10 +21,12 @@ class FakeConnection:
     Attributes:
         visits: Seconds on the clock.
         overdue_at: Seconds on the clock.
+        number: Its place in the order.
         trouble: Raised by each call, if set.
     """
 
-    def __init__(self, clock: MemoryReactorClock) -> None:
+    def __init__(self, clock: MemoryReactorClock, number: int = 1) -> None:
+        self.number = number
         self._clock = clock
         self.visits: list[float] = []
         self.overdue_at: list[float] = []
@@ -49,7 +54,9 @@ class ConnectionSweepTests(SynchronousTestCase):
 
     def started(self, ping_seconds: float) -> ConnectionSweep:
         """A sweep at work."""
-        sweep = ConnectionSweep(self.clock, ping_seconds)
+        timing = TimingSettings(ping_seconds=ping_seconds)
+        self.settings = LiveSettings(Settings(timing=timing))
+        sweep = ConnectionSweep(self.clock, self.settings)
         sweep.start()
         return sweep
 
@@ -64,9 +71,9 @@ class ConnectionSweepTests(SynchronousTestCase):
     def test_each_in_turn(self) -> None:
         """Each connection is visited once per period, and they are spread over it."""
         sweep = self.started(10)
-        connections = [FakeConnection(self.clock) for _ in range(20)]
-        for number, connection in enumerate(connections):
-            sweep.add(connection, number)
+        connections = [FakeConnection(self.clock, number) for number in range(20)]
+        for connection in connections:
+            sweep.add(connection)
         self.pass_time(30)
         for connection in connections:
             self.assertEqual(len(connection.visits), 3)
@@ -78,8 +85,8 @@ class ConnectionSweepTests(SynchronousTestCase):
         """A connection that has ended is left alone."""
         sweep = self.started(2)
         connection = FakeConnection(self.clock)
-        sweep.add(connection, 7)
-        sweep.remove(connection, 7)
+        sweep.add(connection)
+        sweep.remove(connection)
         self.pass_time(5)
         self.assertEqual(connection.visits, [])
 
@@ -87,7 +94,7 @@ class ConnectionSweepTests(SynchronousTestCase):
         """A period of 0 turns visits off, but ends are still enforced."""
         sweep = self.started(0)
         connection = FakeConnection(self.clock)
-        sweep.add(connection, 1)
+        sweep.add(connection)
         sweep.expect_end(connection, 3)
         self.pass_time(10)
         self.assertEqual(connection.visits, [])
@@ -97,9 +104,25 @@ class ConnectionSweepTests(SynchronousTestCase):
         """A period below one second is kept, too."""
         sweep = self.started(0.5)
         connection = FakeConnection(self.clock)
-        sweep.add(connection, 1)
+        sweep.add(connection)
         self.pass_time(2)
         self.assertEqual(len(connection.visits), 4)
+
+    def test_other_period(self) -> None:
+        """Another period holds for connections that are open, and for their ends."""
+        sweep = self.started(50)
+        connections = [FakeConnection(self.clock, number) for number in range(20)]
+        for connection in connections:
+            sweep.add(connection)
+        self.settings.change(Settings(timing=TimingSettings(ping_seconds=5)))
+        sweep.remove(connections.pop())
+        self.pass_time(5)
+        self.assertEqual([each.visits for each in connections], [[]] * 19)
+        self.pass_time(10)
+        self.assertEqual({len(each.visits) for each in connections}, {2})
+        self.settings.change(Settings(timing=TimingSettings(ping_seconds=0)))
+        self.pass_time(60)
+        self.assertEqual({len(each.visits) for each in connections}, {2})
 
     def test_deadline(self) -> None:
         """An end that does not come is enforced once, soon after its time."""
@@ -127,7 +150,7 @@ class ConnectionSweepTests(SynchronousTestCase):
         bad, good = FakeConnection(self.clock), FakeConnection(self.clock)
         bad.trouble = ValueError("on purpose")
         for connection in (bad, good):
-            sweep.add(connection, 1)
+            sweep.add(connection)
             sweep.expect_end(connection, 1)
         self.pass_time(3)
         self.assertEqual(len(good.visits), 3)

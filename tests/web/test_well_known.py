@@ -7,6 +7,7 @@ import json
 from nostrtx.nostr.bech32 import Npub, encode
 from nostrtx.settings.access import Nip05Settings
 from nostrtx.settings.identity import RelaySettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.site import relay_site
 from tests.storage.events import ALICE, BOB
@@ -24,7 +25,9 @@ class WellKnownTests(SiteCase):
         settings = Settings(
             relay=RelaySettings(url=url), nip05=Nip05Settings(names=names)
         )
-        self.site = relay_site(edge.websockets, settings, dict, edge.clock)
+        self.site = relay_site(
+            edge.websockets, LiveSettings(settings), dict, edge.clock
+        )
 
     def get(self, query: str, method: str = "GET") -> Answer:
         """The answer to a query."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from itertools import chain, pairwise
 from signal import SIGUSR2
 from typing import Any, cast
@@ -16,9 +17,11 @@ from zope.interface.verify import verifyObject
 
 from nostrtx.settings.access import GroupSettings
 from nostrtx.settings.edge import AdminSettings, ListenSettings
-from nostrtx.settings.limits import IngestSettings, TimingSettings
+from nostrtx.settings.limits import IngestSettings, LimitSettings, TimingSettings
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.storing import ClusterSettings
 from nostrtx.settings.tree import Settings
+from nostrtx.workers.orders import receive_settings
 from nostrtx.workers.process import WorkerProcess
 from nostrtx.workers.reports import BEAT_SECONDS
 from nostrtx.workers.supervisor import (
@@ -52,7 +55,9 @@ class SupervisorTestCase(SynchronousTestCase):
             cluster=ClusterSettings(workers=3, node="node"),
             timing=TimingSettings(shutdown_seconds=2.0),
         )
-        self.supervisor = Supervisor(self.settings, self.reactor, 3, 8, readable)
+        self.supervisor = Supervisor(
+            LiveSettings(self.settings), self.reactor, 3, 8, readable
+        )
 
     @property
     def processes(self) -> list[FakeProcess]:
@@ -94,7 +99,7 @@ class StartTests(SupervisorTestCase):
         """Settings may be as large as they like: nobody waits until they are read."""
         groups = GroupSettings(creators=tuple(f"{n:064x}" for n in range(20_000)))
         settings = attrs.evolve(self.settings, groups=groups)
-        Supervisor(settings, self.reactor, 1, 8, readable).startService()
+        Supervisor(LiveSettings(settings), self.reactor, 1, 8, readable).startService()
         (process,) = self.processes
         self.assertEqual(process.orders.settings.groups, groups)
 
@@ -118,7 +123,7 @@ class StartTests(SupervisorTestCase):
             waited.append(len(self.processes))
             return readable(waiting)
 
-        supervisor = Supervisor(self.settings, self.reactor, 3, 8, wait)
+        supervisor = Supervisor(LiveSettings(self.settings), self.reactor, 3, 8, wait)
         supervisor.startService()
         numbers = [process.orders.number for process in self.processes]
         self.assertEqual(numbers, [1, 2, 3])
@@ -184,12 +189,27 @@ class StartTests(SupervisorTestCase):
         for number in (1, 2, 3):
             self.assertIn(f"worker {number}: hello", texts)
 
+    def test_other_settings(self) -> None:
+        """Workers that run are told of other settings; later ones begin with them."""
+        live = LiveSettings(self.settings)
+        supervisor = Supervisor(live, self.reactor, 2, 8, readable)
+        supervisor.startService()
+        limits = LimitSettings(max_limit=7)
+        live.change(attrs.evolve(self.settings, limits=limits))
+        for process in self.processes:
+            _, files, _, _ = socket.recv_fds(process.control, 1, 1)
+            (file,) = files
+            self.assertEqual(receive_settings(file).limits, limits)
+        self.processes[0].end()
+        self.reactor.advance(1)
+        self.assertEqual(self.processes[-1].orders.settings.limits, limits)
+
     def test_wrong_endpoint(self) -> None:
         """An endpoint that is none ends the start before there is any worker."""
         settings = attrs.evolve(
             self.settings, listen=ListenSettings(endpoints=("tpc:1",))
         )
-        supervisor = Supervisor(settings, self.reactor, 2, 8, readable)
+        supervisor = Supervisor(LiveSettings(settings), self.reactor, 2, 8, readable)
         end = self.assertRaises(SystemExit, supervisor.privilegedStartService)
         self.assertIn("'tpc:1' is no endpoint", str(end.code))
         self.assertEqual(self.processes, [])
@@ -203,7 +223,12 @@ class StartTests(SupervisorTestCase):
             listen=ListenSettings(("tcp:80",)),
         )
         supervisor = Supervisor(
-            settings, self.reactor, 2, 8, readable, make_socket=system.socket
+            LiveSettings(settings),
+            self.reactor,
+            2,
+            8,
+            readable,
+            make_socket=system.socket,
         )
         with capturedLogs() as logs:
             supervisor.privilegedStartService()
@@ -297,7 +322,12 @@ class ReplaceTests(SupervisorTestCase):
         system = System()
         settings = attrs.evolve(self.settings, listen=ListenSettings(("tcp:80",)))
         supervisor = Supervisor(
-            settings, self.reactor, 2, 8, readable, make_socket=system.socket
+            LiveSettings(settings),
+            self.reactor,
+            2,
+            8,
+            readable,
+            make_socket=system.socket,
         )
         supervisor.privilegedStartService()
         supervisor.startService()
@@ -330,7 +360,9 @@ class ReplaceTests(SupervisorTestCase):
 
     def test_trouble_at_once(self) -> None:
         """A worker that gives up right after the start ends the relay, and says why."""
-        supervisor = Supervisor(self.settings, self.reactor, 2, 8, readable)
+        supervisor = Supervisor(
+            LiveSettings(self.settings), self.reactor, 2, 8, readable
+        )
         supervisor.startService()
         process = self.processes[-1]
         process.reporter.trouble("nostr-relay: another secret")

@@ -14,6 +14,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.tree import Settings
+from nostrtx.workers.orders import pack_settings
 from nostrtx.workers.reports import BEAT_SECONDS, Reporter
 from nostrtx.workers.worker import Ending, SupervisorWatch, run
 
@@ -84,15 +87,22 @@ class RunTests(SynchronousTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
         self.given_way: Deferred[None] = Deferred()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.reactor = RunningReactor()
+        self.told: list[Settings] = []
         self.service = RecordingService()
 
     def run_worker(self) -> None:
         """Run it to the end."""
-        reporter = Reporter(self.theirs)
-        run(self.service, self.reactor, self.theirs, reporter, self.give_way)
+        run(
+            self.service,
+            self.reactor,
+            self.theirs,
+            Reporter(self.theirs),
+            self.give_way,
+            self.told.append,
+        )
 
     def give_way(self) -> Deferred[None]:
         """Write it down; it is done when the test says so."""
@@ -177,10 +187,25 @@ class RunTests(SynchronousTestCase):
         ending.begin()
         self.assertEqual(self.reactor.stops, 1)
 
+    def test_told_of_settings(self) -> None:
+        """Settings that the supervisor sends are taken, however large, in order."""
+        names = {f"name{at}": "aa" * 32 for at in range(10_000)}
+        sent = [Settings(), Settings(nip05=Nip05Settings(names=names))]
+        for settings in sent:
+            with pack_settings(settings) as packed:
+                socket.send_fds(self.ours, [b"s"], [packed.fileno()])
+        watch = SupervisorWatch(self.theirs, lambda: None, self.told.append)
+        for _ in sent:
+            self.assertIsNone(watch.doRead())
+        self.assertEqual(self.told, sent)
+        self.assertIsNone(watch.doRead())
+
     def test_watch(self) -> None:
         """A socket that fails is as good as one that is closed."""
         gone: list[bool] = []
-        watch = SupervisorWatch(self.theirs, lambda: gone.append(True))
+        watch = SupervisorWatch(
+            self.theirs, lambda: gone.append(True), self.told.append
+        )
         self.assertTrue(watch.logPrefix())
         self.ours.sendall(b"x")
         self.assertIsNone(watch.doRead())

@@ -23,7 +23,7 @@ from nostrtx.nostr.kinds import REQUEST_TO_VANISH
 from nostrtx.relay.groups.access import GroupAccess, is_in_group
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.office import GroupOffice, check_age, no_such_group
-from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.live import LiveSettings
 
 
 @implementer(IEventPolicy)
@@ -45,7 +45,7 @@ class GroupAdmission:
         office: GroupOffice,
         archive: Archive,
         clock: IReactorTime,
-        settings: GroupSettings,
+        settings: LiveSettings,
     ) -> None:
         self._access = access
         self._office = office
@@ -88,13 +88,13 @@ class GroupAdmission:
             if (group := self._check(id_, event)) is not None
         ]
         referred = references(event)
-        if checked and (referred or self._settings.min_references):
+        if checked and (referred or self._settings.now.groups.min_references):
             return Deferred.fromCoroutine(self._check_references(checked, referred))
         return None
 
     def _check(self, id_: str, event: Event) -> Group | None:
         """The group, if there is one to which this event may be written."""
-        access, settings = self._access, self._settings
+        access, settings = self._access, self._settings.now.groups
         if id_ in access.deleted:
             raise Rejected(ReasonPrefix.BLOCKED, "this group was deleted")
         group = access.groups.get(id_)
@@ -120,7 +120,7 @@ class GroupAdmission:
     ) -> None:
         for group in groups:
             known = await self._archive.beginnings(group.id)
-            check_references(referred, known, self._settings.min_references)
+            check_references(referred, known, self._settings.now.groups.min_references)
 
 
 def check_references(referred: Set[str], known: Collection[str], least: int) -> None:

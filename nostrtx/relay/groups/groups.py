@@ -22,7 +22,7 @@ from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.groups.office import GroupOffice
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
-from nostrtx.settings.tree import Settings
+from nostrtx.settings.live import LiveSettings
 
 #: How long to wait before the store is asked again, in seconds.
 _RETRY_SECONDS: Final = 1.0
@@ -52,7 +52,7 @@ class Groups:
         own: OwnEvents,
         store: IEventStore,
         clock: IReactorTime,
-        settings: Settings,
+        settings: LiveSettings,
         events: EventLog,
     ) -> None:
         self._clock = clock
@@ -65,13 +65,12 @@ class Groups:
             self._archive,
             own,
             clock,
-            settings.groups,
-            _creators(settings),
+            settings,
         )
         events.follow(self.note)
         events.on_removed(self.forget)
         self.admission: IEventPolicy = GroupAdmission(
-            access, self._office, self._archive, clock, settings.groups
+            access, self._office, self._archive, clock, settings
         )
 
     def start(self) -> None:
@@ -106,11 +105,3 @@ class Groups:
         """Take note of events that are removed."""
         self._archive.forget(ids)
         self._office.forget(ids)
-
-
-def _creators(settings: Settings) -> frozenset[bytes] | None:
-    """Who may make groups; None for anybody."""
-    if settings.groups.create == "anyone":
-        return None
-    keys = (*settings.groups.creators, settings.relay.pubkey)
-    return frozenset(bytes.fromhex(key) for key in keys if key)

@@ -17,7 +17,7 @@ from nostrtx.nostr.group_state import Group
 from nostrtx.nostr.groups import CREATE_INVITE, group_ids, invite_code
 from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.ledger import GroupLedger
-from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.live import LiveSettings
 
 _DAY: Final = 86_400
 
@@ -33,7 +33,7 @@ class Invites:
     """
 
     def __init__(
-        self, ledger: GroupLedger, archive: Archive, settings: GroupSettings
+        self, ledger: GroupLedger, archive: Archive, settings: LiveSettings
     ) -> None:
         self._ledger = ledger
         self._archive = archive
@@ -79,7 +79,7 @@ class Invites:
         Raises:
             StoreError: The store failed.
         """
-        days = self._settings.invite_days
+        days = self._settings.now.groups.invite_days
         for code in codes:
             event = self._events.get((group.id, code))
             if event is None:
@@ -88,7 +88,7 @@ class Invites:
             author = event.pubkey
             if is_over or not (author == relay or group.may(author, CREATE_INVITE)):
                 continue
-            if not self._settings.invite_once:
+            if not self._settings.now.groups.invite_once:
                 if await self._archive.has(event):
                     return True
                 continue

@@ -51,7 +51,8 @@ from nostrtx.relay.groups.archive import Archive
 from nostrtx.relay.groups.invites import Invites
 from nostrtx.relay.groups.ledger import GroupLedger
 from nostrtx.relay.own_events import Draft, OwnEvents
-from nostrtx.settings.access import GroupSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 #: How many changes may wait for one another, and how many other events for them.
 MAX_WAITING: Final = 1000
@@ -99,7 +100,6 @@ class GroupOffice:
         own: Signs for the relay.
         clock: Wall-clock time.
         settings: The operator's rules.
-        creators: Who may make groups; None for anybody.
     """
 
     _log = Logger()
@@ -111,8 +111,7 @@ class GroupOffice:
         archive: Archive,
         own: OwnEvents,
         clock: IReactorTime,
-        settings: GroupSettings,
-        creators: frozenset[bytes] | None,
+        settings: LiveSettings,
     ) -> None:
         self._access = access
         self._ledger = ledger
@@ -120,7 +119,6 @@ class GroupOffice:
         self._own = own
         self._clock = clock
         self._settings = settings
-        self._creators = creators
         self._invites = Invites(ledger, archive, settings)
         self._lock = FlatLock()
         self._waiting = 0
@@ -229,7 +227,7 @@ class GroupOffice:
             return Taken("duplicate: this relay has the event already")
         if await self._archive.is_withdrawn(event):
             raise Rejected(ReasonPrefix.BLOCKED, "deleted by its author")
-        check_age(event, self._clock.seconds(), self._settings.late_hours)
+        check_age(event, self._clock.seconds(), self._settings.now.groups.late_hours)
         group = self._access.groups.get(id_)
         if event.kind == CREATE_GROUP:
             await self._create(event, id_, group)
@@ -245,7 +243,8 @@ class GroupOffice:
 
     async def _create(self, event: Event, id_: str, group: Group | None) -> None:
         author = event.pubkey
-        if self._creators is not None and author not in {*self._creators, self.pubkey}:
+        creators = _creators(self._settings.now)
+        if creators is not None and author not in {*creators, self.pubkey}:
             raise Rejected(ReasonPrefix.RESTRICTED, "you may not make groups here")
         if group is not None:
             raise Rejected(ReasonPrefix.DUPLICATE, "there is a group of that name")
@@ -356,3 +355,11 @@ class GroupOffice:
                 ]
                 return [Draft(kind, tags, not_before=earlier[0].created_at + 1)]
         return []
+
+
+def _creators(settings: Settings) -> frozenset[bytes] | None:
+    """Who may make groups; None for anybody."""
+    if settings.groups.create == "anyone":
+        return None
+    keys = (*settings.groups.creators, settings.relay.pubkey)
+    return frozenset(bytes.fromhex(key) for key in keys if key)

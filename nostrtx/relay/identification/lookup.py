@@ -21,7 +21,8 @@ from twisted.web.iweb import IAgent
 from nostrtx import __version__
 from nostrtx.nostr.identifiers import Identifier
 from nostrtx.relay.identification.public_addresses import PublicEndpoints
-from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 
 class LookupFailed(Exception):
@@ -51,11 +52,15 @@ class DomainLookup:
         settings: What a domain may take.
     """
 
-    def __init__(self, agent: IAgent, clock: Any, settings: Nip05Settings) -> None:
+    def __init__(self, agent: IAgent, clock: Any, settings: LiveSettings) -> None:
         self._client = HTTPClient(agent)
         self._clock = clock
         self._settings = settings
-        self._turns = DeferredSemaphore(settings.max_lookups)
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        # Those who ask at this moment give their turns back to the former ones.
+        self._turns = DeferredSemaphore(settings.nip05.max_lookups)
 
     async def document(self, identifier: Identifier) -> bytes:
         """
@@ -64,9 +69,10 @@ class DomainLookup:
         Raises:
             LookupFailed: There is no usable answer.
         """
-        if identifier.port is not None and not self._settings.local_addresses:
+        if identifier.port is not None and not self._settings.now.nip05.local_addresses:
             raise LookupFailed("a domain is asked at the usual port only")
-        await self._turns.acquire()
+        turns = self._turns
+        await turns.acquire()
         try:
             return await self._ask(identifier)
         except CancelledError:
@@ -74,10 +80,10 @@ class DomainLookup:
         except Exception as error:
             raise LookupFailed(type(error).__name__) from error
         finally:
-            self._turns.release()
+            turns.release()
 
     async def _ask(self, identifier: Identifier) -> bytes:
-        seconds = self._settings.timeout_seconds
+        seconds = self._settings.now.nip05.timeout_seconds
         ends = self._clock.seconds() + seconds
         asking = self._client.get(
             identifier.url,
@@ -94,7 +100,7 @@ class DomainLookup:
         body = bytearray()
 
         def take(data: bytes) -> None:
-            if len(body) + len(data) > self._settings.max_document_bytes:
+            if len(body) + len(data) > self._settings.now.nip05.max_document_bytes:
                 raise _TooLong
             body.extend(data)
 
@@ -106,10 +112,12 @@ class DomainLookup:
         return bytes(body)
 
 
-def domain_lookup(reactor: Any, settings: Nip05Settings) -> DomainLookup:
+def domain_lookup(reactor: Any, settings: LiveSettings) -> DomainLookup:
     """What asks domains over the network."""
     endpoints = PublicEndpoints(
-        reactor, settings.local_addresses, settings.timeout_seconds
+        reactor,
+        settings.now.nip05.local_addresses,
+        lambda: settings.now.nip05.timeout_seconds,
     )
     agent = Agent.usingEndpointFactory(reactor, endpoints)
     return DomainLookup(agent, reactor, settings)

@@ -29,7 +29,8 @@ from nostrtx.nostr.identifiers import Identifier, confirms, stated_identifier
 from nostrtx.nostr.kinds import DELETION_REQUEST, METADATA, REQUEST_TO_VANISH
 from nostrtx.relay.identification.lookup import LookupFailed
 from nostrtx.relay.tasks import BackgroundTasks
-from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 #: Looks a domain's document up; fails with LookupFailed.
 Fetch = Callable[[Identifier], Coroutine[Any, Any, bytes]]
@@ -83,21 +84,31 @@ class IdentifierPolicy:
         self,
         store: IEventStore,
         clock: IReactorTime,
-        settings: Nip05Settings,
+        settings: LiveSettings,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._open_kinds = frozenset({METADATA, *settings.open_kinds})
         self._known: OrderedDict[bytes, _Verdict] = OrderedDict()
         self._arriving: OrderedDict[bytes, Event] = OrderedDict()
         self._checks: dict[bytes, list[Deferred[None]]] = {}
         self._waiting = 0
         self._tasks = BackgroundTasks()
+        self._domains: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
+        settings.follow(self._apply)
 
     def start(self, fetch: Fetch) -> None:
         """Begin; ``fetch`` asks domains."""
         self._fetch = fetch
+
+    def _apply(self, settings: Settings) -> None:
+        nip05 = settings.nip05
+        self._open_kinds = frozenset({METADATA, *nip05.open_kinds})
+        domains = nip05.allowed_domains, nip05.blocked_domains
+        if domains != self._domains:
+            # What was decided by others does not hold.
+            self._domains = domains
+            self._known.clear()
 
     def stop(self) -> None:
         """Ask no more."""
@@ -115,7 +126,7 @@ class IdentifierPolicy:
             if verdict.refusal is not None:
                 raise verdict.refusal
             return None
-        if self._waiting >= self._settings.max_waiting:
+        if self._waiting >= self._settings.now.nip05.max_waiting:
             raise Rejected(
                 ReasonPrefix.RATE_LIMITED, "too many identifiers are being checked"
             )
@@ -220,7 +231,7 @@ class IdentifierPolicy:
         return found
 
     async def _judge(self, pubkey: bytes, profile: Event | None) -> _Verdict:
-        settings = self._settings
+        settings = self._settings.now.nip05
         now = self._clock.seconds()
         before = self._known.get(pubkey)
         identifier = None if profile is None else stated_identifier(profile)
@@ -271,8 +282,9 @@ class IdentifierPolicy:
         return verdict
 
     def _domain_refusal(self, identifier: Identifier) -> Rejected | None:
-        allowed = self._settings.allowed_domains
-        if identifier.is_in(self._settings.blocked_domains) or (
+        settings = self._settings.now.nip05
+        allowed = settings.allowed_domains
+        if identifier.is_in(settings.blocked_domains) or (
             allowed and not identifier.is_in(allowed)
         ):
             return Rejected(

@@ -8,7 +8,7 @@ a name that points to the inside, or comes to while it is looked at, leads nowhe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, TypeAlias
 
@@ -75,10 +75,12 @@ class PublicEndpoints:
     Args:
         reactor: Resolves names and connects.
         local_addresses: Whether addresses within are allowed, too.
-        seconds: How long one connection may take to be made.
+        seconds: Says how long one connection may take to be made.
     """
 
-    def __init__(self, reactor: Any, local_addresses: bool, seconds: float) -> None:
+    def __init__(
+        self, reactor: Any, local_addresses: bool, seconds: Callable[[], float]
+    ) -> None:
         self._reactor = reactor
         self._local_addresses = local_addresses
         self._seconds = seconds
@@ -91,7 +93,7 @@ class PublicEndpoints:
             uri.host.decode("ascii"),
             uri.port,
             self._local_addresses,
-            self._seconds,
+            self._seconds(),
         )
         options = self._tls.creatorForNetloc(uri.host, uri.port)
         secured: IStreamClientEndpoint = wrapClientTLS(options, endpoint)

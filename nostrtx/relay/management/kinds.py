@@ -40,7 +40,6 @@ class AllowedKinds:
         broadcaster: Hears from other processes, and tells them.
         clock: Wall-clock time.
         poll_seconds: How often the store is asked for what nobody told.
-        managers: Keys in hexadecimal of those who may publish any kind.
 
     Attributes:
         allowed: Kinds that were allowed by name.
@@ -55,11 +54,10 @@ class AllowedKinds:
         broadcaster: IBroadcaster,
         clock: IReactorTime,
         poll_seconds: float,
-        managers: Collection[str],
     ) -> None:
         self.allowed: frozenset[int] = frozenset()
         self._disallowed: frozenset[int] = frozenset()
-        self._managers = frozenset(map(bytes.fromhex, managers))
+        self._managers: frozenset[bytes] = frozenset()
         self.kept = Kept(
             store,
             RECORD,
@@ -71,12 +69,22 @@ class AllowedKinds:
             "the kinds that are allowed",
         )
 
+    def managed_by(self, keys: Collection[str]) -> None:
+        """
+        Say who manages the relay, and may publish any kind.
+
+        Args:
+            keys: In hexadecimal. If there are none, all kinds are allowed.
+        """
+        self._managers = frozenset(map(bytes.fromhex, keys))
+
     def check_event(self, event: Event, source: Source) -> None:
         """Refuse an event of a kind that is not allowed."""
         kind = event.kind
         is_fine = kind in self.allowed if self.allowed else kind not in self._disallowed
         if (
             not is_fine
+            and self._managers
             and kind != REQUEST_TO_VANISH
             and event.pubkey not in self._managers
         ):

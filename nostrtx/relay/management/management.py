@@ -38,6 +38,7 @@ from nostrtx.relay.management.methods import methods
 from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.management.used_once import UsedOnce
 from nostrtx.relay.membership.members import Membership
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 
 
@@ -64,7 +65,7 @@ class Management:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         store: IEventStore,
         broadcaster: IBroadcaster,
         clock: IReactorTime,
@@ -72,23 +73,27 @@ class Management:
         membership: Membership | None,
         urls: Callable[[], Sequence[str]],
     ) -> None:
+        started = settings.now
         self.profile = Profile(
-            store, broadcaster, clock, settings.cluster.poll_seconds, settings.relay
+            store, broadcaster, clock, started.cluster.poll_seconds, started.relay
         )
-        managers = settings.management.owners + settings.management.moderators
         self.kinds = AllowedKinds(
-            store, broadcaster, clock, settings.cluster.poll_seconds, managers
+            store, broadcaster, clock, started.cluster.poll_seconds
         )
         self._used = UsedOnce(store, clock)
         self._bans = bans
         self._urls = urls
         self._clock = clock
+        self._methods = methods(
+            bans, membership, self.profile, self.kinds, settings, clock
+        )
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
         self._owners = frozenset(settings.management.owners)
         self._moderators = frozenset(settings.management.moderators)
-        protected = self._owners | self._moderators
-        self._methods = methods(
-            bans, membership, self.profile, self.kinds, protected, clock
-        )
+        self.profile.restate(settings.relay)
+        self.kinds.managed_by(self._owners | self._moderators)
 
     def start(self) -> None:
         """Follow what owners change; the store is open."""

@@ -8,7 +8,6 @@ changes nothing: so whoever was told of an error may call again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.membership.members import Membership
+from nostrtx.settings.live import LiveSettings
 
 #: Longest texts, in characters.
 MAX_NAME: Final = 100
@@ -37,7 +37,7 @@ def methods(
     membership: Membership | None,
     profile: Profile,
     kinds: AllowedKinds,
-    protected: Collection[str],
+    settings: LiveSettings,
     clock: IReactorTime,
 ) -> dict[str, Method]:
     """
@@ -48,10 +48,10 @@ def methods(
         membership: Its members, if it has any.
         profile: What it says of itself.
         kinds: What may be published.
-        protected: Keys in hexadecimal that cannot be banned.
+        settings: Name those who cannot be banned.
         clock: Wall-clock time.
     """
-    banning = _Banning(bans, membership, protected, clock)
+    banning = _Banning(bans, membership, settings, clock)
     known = {
         "banpubkey": Method(banning.ban_pubkey),
         "unbanpubkey": Method(banning.unban_pubkey),
@@ -83,17 +83,18 @@ class _Banning:
         self,
         bans: Bans,
         membership: Membership | None,
-        protected: Collection[str],
+        settings: LiveSettings,
         clock: IReactorTime,
     ) -> None:
         self._bans = bans
         self._membership = membership
-        self._protected = protected
+        self._settings = settings
         self._clock = clock
 
     async def ban_pubkey(self, call: Call) -> bool:
         pubkey = call.pubkey_param(0)
-        if pubkey in self._protected:
+        management = self._settings.now.management
+        if pubkey in (*management.owners, *management.moderators):
             raise CallError("owners and moderators cannot be banned")
         await self._ban(BanKind.PUBKEY, pubkey, call.reason_param(1))
         if self._membership is not None:

@@ -52,6 +52,7 @@ class Profile:
     ) -> None:
         self.relay = stated
         self._stated = stated
+        self._said: Members = {}
         self.kept = Kept(
             store,
             RECORD,
@@ -62,6 +63,11 @@ class Profile:
             poll_seconds,
             "what the relay is called",
         )
+
+    def restate(self, stated: RelaySettings) -> None:
+        """Take other settings for what was not changed."""
+        self._stated = stated
+        self.relay = attrs.evolve(stated, **self._said)
 
     async def change(self, field: str, text: str) -> None:
         """
@@ -85,6 +91,6 @@ class Profile:
         await self.kept.change(change)
 
     def _heed(self, members: Members) -> None:
-        said = {name: members[name] for name in FIELDS & members.keys()}
-        self.relay = attrs.evolve(self._stated, **said)
+        self._said = {name: members[name] for name in FIELDS & members.keys()}
+        self.restate(self._stated)
         self._log.info("The relay is called {name} now.", name=self.relay.name)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.membership import INVITE, JOIN_REQUEST, LEAVE_REQUEST, Members
-from nostrtx.settings.access import MembershipSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 #: Kinds with which people who are no members become some, or ask how.
 _REQUESTS = frozenset({JOIN_REQUEST, LEAVE_REQUEST})
@@ -26,12 +27,16 @@ class Access:
         guards_writing: Whether only members may write.
     """
 
-    def __init__(self, settings: MembershipSettings) -> None:
+    def __init__(self, settings: LiveSettings) -> None:
         self.members: Members = {}
-        self.guards_reading = settings.required in ("read", "both")
-        self.guards_writing = settings.required in ("write", "both")
-        self._open_to_read = frozenset({*settings.open_kinds, INVITE})
-        self._open_to_write = _REQUESTS.union(settings.open_kinds)
+        settings.follow(self._apply)
+
+    def _apply(self, settings: Settings) -> None:
+        membership = settings.membership
+        self.guards_reading = membership.required in ("read", "both")
+        self.guards_writing = membership.required in ("write", "both")
+        self._open_to_read = frozenset({*membership.open_kinds, INVITE})
+        self._open_to_write = _REQUESTS.union(membership.open_kinds)
 
     def is_member(self, pubkeys: Collection[bytes]) -> bool:
         """Whether one of the keys, which a client has proved to own, is a member's."""

@@ -20,6 +20,7 @@ from nostrtx.relay.membership.access import Access
 from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.subscription import Subscription
+from nostrtx.settings.live import LiveSettings
 
 _Start = Callable[[Subscription, Sequence[Filter]], None]
 
@@ -31,17 +32,17 @@ class Invitations:
     Args:
         membership: Makes them.
         access: Says who is a member.
-        for_members: Whether members may invite.
+        settings: Whether members may invite.
     """
 
     _log = Logger()
 
     def __init__(
-        self, membership: Membership, access: Access, for_members: bool
+        self, membership: Membership, access: Access, settings: LiveSettings
     ) -> None:
         self._membership = membership
         self._access = access
-        self._for_members = for_members
+        self._settings = settings
 
     def check(self, filters: Sequence[Filter], auth: SessionAuth) -> None:
         """
@@ -53,7 +54,7 @@ class Invitations:
         """
         if not all(one.kinds == (INVITE,) for one in filters):
             return
-        if not self._for_members:
+        if not self._settings.now.membership.members_invite:
             raise Rejected(ReasonPrefix.RESTRICTED, "only the operator invites")
         if not auth.pubkeys:
             auth.challenge()
@@ -64,7 +65,7 @@ class Invitations:
     def are_asked_for(self, filters: Sequence[Filter], auth: SessionAuth) -> bool:
         """Whether the filters name the kind of invitations, and the asker may."""
         return (
-            self._for_members
+            self._settings.now.membership.members_invite
             and any(one.kinds and INVITE in one.kinds for one in filters)
             and self._access.is_member(auth.pubkeys)
         )

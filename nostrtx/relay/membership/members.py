@@ -51,7 +51,7 @@ from nostrtx.relay.membership.register import (
 )
 from nostrtx.relay.own_events import Draft, OwnEvents
 from nostrtx.relay.tasks import BackgroundTasks
-from nostrtx.settings.access import MembershipSettings
+from nostrtx.settings.live import LiveSettings
 
 _T = TypeVar("_T")
 
@@ -105,7 +105,7 @@ class Membership:
         own: OwnEvents,
         clock: IReactorTime,
         random_bytes: Callable[[int], bytes],
-        settings: MembershipSettings,
+        settings: LiveSettings,
         urls: Callable[[], Sequence[str]],
     ) -> None:
         self._access = access
@@ -168,8 +168,8 @@ class Membership:
         for pubkey in pubkeys:
             fresh = Invite(
                 self._random_bytes(16).hex(),
-                self._settings.invite_uses,
-                int(now) + self._settings.invite_days * _DAY,
+                self._settings.now.membership.invite_uses,
+                int(now) + self._settings.now.membership.invite_days * _DAY,
                 pubkey,
             )
             invite = await self._do(

@@ -118,7 +118,9 @@ class RuleBook:
         if self._coming is not None:
             self._coming.stop()
             self._coming = None
-        self._tasks.cancel_all()
+            self._tasks.cancel_all()
+        elif _rested_upon(settings) == _rested_upon(self._settings):
+            return
         if settings.trust != self._settings.trust:
             self._trust.stop()
             self._trust = self._new_trust(settings)
@@ -173,3 +175,9 @@ class RuleBook:
         return Trust(
             settings.trust, self._store, self._bus, self._clock, self._random_bytes
         )
+
+
+def _rested_upon(settings: Settings) -> tuple[object, ...]:
+    """What of the settings rules rest upon."""
+    commitment = settings.limits.require_pow_commitment
+    return settings.rules, settings.lists, settings.trust, commitment

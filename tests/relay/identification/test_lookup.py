@@ -18,6 +18,8 @@ from zope.interface.verify import verifyObject
 from nostrtx.nostr.identifiers import Identifier
 from nostrtx.relay.identification.lookup import DomainLookup, LookupFailed
 from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 
 _BOB = Identifier("bob", "example.com")
 
@@ -74,6 +76,11 @@ class FakeAgent:
         return answer
 
 
+def asking(**settings: Any) -> LiveSettings:
+    """Settings that say what a domain may take."""
+    return LiveSettings(Settings(nip05=Nip05Settings(**settings)))
+
+
 class DomainLookupTests(SynchronousTestCase):
     """Asking domains."""
 
@@ -84,7 +91,7 @@ class DomainLookupTests(SynchronousTestCase):
         self.lookup = DomainLookup(
             self.agent,
             self.clock,
-            Nip05Settings(max_lookups=2, timeout_seconds=5, max_document_bytes=1024),
+            asking(max_lookups=2, timeout_seconds=5, max_document_bytes=1024),
         )
 
     def ask(self, identifier: Identifier = _BOB) -> Deferred[bytes]:
@@ -162,14 +169,28 @@ class DomainLookupTests(SynchronousTestCase):
             self.respond(at=at).send(b"2")
             self.assertEqual(self.successResultOf(asked[at]), b"2")
 
+    def test_more_at_a_time(self) -> None:
+        """More domains may be asked at a time as soon as the settings say so."""
+        settings = asking(max_lookups=1)
+        self.lookup = DomainLookup(self.agent, self.clock, settings)
+        asked = [self.ask() for _ in range(2)]
+        self.assertEqual(len(self.agent.requests), 1)
+        settings.change(asking(max_lookups=2).now)
+        asked += [self.ask() for _ in range(3)]
+        self.assertEqual(len(self.agent.requests), 3)
+        self.respond(at=0).send(b"1")
+        self.assertEqual(self.successResultOf(asked[0]), b"1")
+        self.assertEqual(len(self.agent.requests), 4)
+        for waiting in asked[1:]:
+            waiting.cancel()
+            self.failureResultOf(waiting)
+
     def test_other_ports(self) -> None:
         """No other port is asked, unless that is allowed."""
         identifier = Identifier("bob", "example.com", 8443)
         self.failureResultOf(self.ask(identifier), LookupFailed)
         self.assertEqual(self.agent.requests, [])
-        self.lookup = DomainLookup(
-            self.agent, self.clock, Nip05Settings(local_addresses=True)
-        )
+        self.lookup = DomainLookup(self.agent, self.clock, asking(local_addresses=True))
         asked = self.ask(identifier)
         self.assertEqual(
             self.agent.requests[0][1],

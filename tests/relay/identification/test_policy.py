@@ -17,6 +17,8 @@ from nostrtx.nostr.json import dumps
 from nostrtx.relay.identification.lookup import LookupFailed
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import HeldStore
 from tests.storage.events import ALICE, BOB, NOW, make_event
 
@@ -64,10 +66,11 @@ class PolicyTestCase(SynchronousTestCase):
 
     def begin(self, settings: Nip05Settings) -> None:
         """Make the policy."""
+        self.live = LiveSettings(Settings(nip05=settings))
         self.policy = IdentifierPolicy(
             self.store,
             self.clock,
-            settings,
+            self.live,
         )
         self._policies.append(self.policy)
         self.policy.start(self.fetch)
@@ -192,6 +195,18 @@ class VerificationTests(PolicyTestCase):
 
 class WaitingTests(PolicyTestCase):
     """While a domain is asked."""
+
+    def test_other_domains(self) -> None:
+        """Whom other settings rule out is refused, though a domain has vouched."""
+        self.arrive(profile("bob@example.com"))
+        _ = self.write()
+        self.answer()
+        self.assert_at_once()
+        blocking = attrs.evolve(self.settings, blocked_domains=("example.com",))
+        self.live.change(Settings(nip05=blocking))
+        self.assertIn("are not taken here", self.refusal(self.write()))
+        self.live.change(Settings(nip05=attrs.evolve(blocking, open_kinds=(1,))))
+        self.assert_at_once()
 
     def test_asked_once(self) -> None:
         """All events of an author wait for one answer."""

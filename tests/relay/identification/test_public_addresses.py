@@ -92,7 +92,7 @@ class PublicEndpointsTests(SynchronousTestCase):
     def attempts(self, *hosts: str, local: bool = False) -> tuple[list[str], Any]:
         """To which addresses a host with these is connected, and the failure."""
         reactor = resolving(*hosts)
-        endpoints = PublicEndpoints(reactor, local, 5.0)
+        endpoints = PublicEndpoints(reactor, local, lambda: 5.0)
         self.assertTrue(verifyObject(IAgentEndpointFactory, endpoints))
         endpoint = endpoints.endpointForURI(URI.fromBytes(b"https://example.com/x"))
         self.assertTrue(verifyObject(IStreamClientEndpoint, endpoint))
@@ -129,7 +129,7 @@ class PublicEndpointsTests(SynchronousTestCase):
     def test_lifetime(self) -> None:
         """A connection is cut off after a while, whatever it is used for."""
         reactor = resolving("1.1.1.1")
-        endpoints = PublicEndpoints(reactor, False, 5.0)
+        endpoints = PublicEndpoints(reactor, False, lambda: 5.0)
         endpoint = endpoints.endpointForURI(URI.fromBytes(b"https://example.com/x"))
         connecting = endpoint.connect(Factory.forProtocol(Protocol))
         ((_, _, factory, *_),) = reactor.tcpClients

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces.edge import IManagement
+from nostrtx.interfaces.policies import Source
 from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.bans import Ban, BanKind
+from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.json import dumps
+from nostrtx.settings.access import ManagementSettings
+from nostrtx.settings.identity import RelaySettings
 from tests.nostr.vectors import load
-from tests.relay.fakes import RelayUnderTest
 from tests.relay.management.management_case import (
     MODERATOR,
     OWNER,
@@ -19,7 +23,7 @@ from tests.relay.management.management_case import (
     ManagementCase,
     authorization,
 )
-from tests.storage.events import BOB, NOW, public_key
+from tests.storage.events import BOB, NOW, public_key, signed_event
 
 _BODY = dumps({"method": "banpubkey", "params": [BOB.hex()]})
 
@@ -37,8 +41,38 @@ class ManagementTests(ManagementCase):
         self.assertTrue(verifyObject(IManagement, self.management))
 
     def test_off(self) -> None:
-        """A relay for which nobody is named cannot be managed."""
-        self.assertIsNone(RelayUnderTest().relay.management)
+        """Where nobody is named nobody may manage, until somebody is."""
+        named = self.under_test.settings.now
+        self.under_test.settings.change(
+            attrs.evolve(named, management=ManagementSettings())
+        )
+        self.assertEqual(self.signed(_BODY, OWNER)[0], 403)
+        self.assertEqual(self.signed(_BODY, MODERATOR)[0], 403)
+        self.under_test.settings.change(named)
+        self.assertEqual(self.signed(_BODY, MODERATOR)[0], 200)
+
+    def test_kinds_of_nobody(self) -> None:
+        """Once nobody may manage, what was said of kinds does not hold any more."""
+        self.result("disallowkind", 1)
+        event = signed_event(STRANGER, content="one")
+        kinds = self.under_test.relay.management.kinds
+        self.assertRaises(Rejected, kinds.check_event, event, Source())
+        named = self.under_test.settings.now
+        self.under_test.settings.change(
+            attrs.evolve(named, management=ManagementSettings())
+        )
+        kinds.check_event(event, Source())
+        self.under_test.settings.change(named)
+        self.assertRaises(Rejected, kinds.check_event, event, Source())
+
+    def test_renamed(self) -> None:
+        """What owners have said outlasts other settings; the rest follows those."""
+        self.result("changerelayname", "theirs")
+        relay = RelaySettings(name="stated", description="new", contact="mailto:a@b.c")
+        settings = self.under_test.settings
+        settings.change(attrs.evolve(settings.now, relay=relay))
+        shown = self.under_test.relay.presented().relay
+        self.assertEqual((shown.name, shown.description), ("theirs", "new"))
 
     def test_vectors(self) -> None:
         """Each authorization of the vectors has the effect that they say, or none."""

@@ -7,12 +7,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.membership.access import Access
 from nostrtx.settings.access import MembershipSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.storage.events import ALICE, BOB
 
 
 def access(required: str) -> Access:
     """What Alice, a member, may do alone; kind 7 is open."""
-    made = Access(MembershipSettings(enabled=True, required=required, open_kinds=(7,)))
+    membership = MembershipSettings(enabled=True, required=required, open_kinds=(7,))
+    made = Access(LiveSettings(Settings(membership=membership)))
     made.members = {ALICE: ()}
     return made
 

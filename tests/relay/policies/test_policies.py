@@ -28,7 +28,8 @@ from nostrtx.nostr.json import dumps, loads
 from nostrtx.relay.ingest import Ingest
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.statistics import Statistics
-from nostrtx.settings.limits import LimitSettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import (
     FakeClient,
     FakeTurns,
@@ -234,8 +235,7 @@ class WaitingTests(SynchronousTestCase):
             self.store,
             self.turns,
             self.clock,
-            LimitSettings(),
-            100,
+            LiveSettings(Settings()),
             log_of(
                 self.store,
                 self.turns,

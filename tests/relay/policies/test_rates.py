@@ -354,6 +354,16 @@ class ApplyTests(RatesTestCase):
         self.assertEqual(self.publish(client), "yes")
         self.assertEqual(self.facts(), {"address_events": 2})
 
+    def test_other_settings(self) -> None:
+        """Rates change with the settings of the relay."""
+        self.begin()
+        client = self.client()
+        self.publish(client)
+        rates = RateSettings(address_events="1/d")
+        self.relay.settings.change(Settings(rates=rates))
+        self.assertEqual(self.publish(client), "yes")
+        self.assertIn("rate-limited:", self.publish(client))
+
     def test_unchanged(self) -> None:
         """Reading the same settings again is no way to get a full bucket."""
         self.begin(address_events="1/d")

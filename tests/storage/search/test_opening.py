@@ -17,9 +17,10 @@ _WITHOUT_TANTIVY = """
 import sys
 sys.modules["tantivy"] = None  # what imports it fails
 from twisted.internet.testing import MemoryReactorClock
+from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.service import make_service
-make_service(Settings(), MemoryReactorClock())
+make_service(LiveSettings(Settings()), MemoryReactorClock())
 import nostrtx.cli.main
 print("all well")
 """
