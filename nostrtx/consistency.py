@@ -6,6 +6,7 @@ from __future__ import annotations
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.policies import table_faults
+from nostrtx.settings.programs import program_faults
 from nostrtx.settings.tree import Settings
 
 
@@ -29,5 +30,6 @@ def check_consistency(settings: Settings) -> None:
             " PostgreSQL: a file with the same key on every node"
         )
     faults = table_faults(settings.rules, settings.lists, bool(settings.trust.roots))
+    faults += program_faults(settings.programs, settings.plugins)
     if faults:
         raise ConfigError("\n".join(faults))
