@@ -6,6 +6,7 @@ from __future__ import annotations
 from nostrtx.nostr.relay_url import RelayURLError, parse_relay_url
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.policies import table_faults
+from nostrtx.settings.programs import program_faults
 from nostrtx.settings.tree import Settings
 
 
@@ -25,6 +26,7 @@ def inconsistencies(settings: Settings) -> list[str]:
     if settings.listen.takeover and settings.store.url == "memory:":
         faults.append("listen.takeover: a store in memory cannot be handed over")
     faults += table_faults(settings.rules, settings.lists, bool(settings.trust.roots))
+    faults += program_faults(settings.programs, settings.plugins)
     return faults
 
 

@@ -164,10 +164,11 @@ class RelayService(Service):
             raise CannotServe(f"nostr-relay: {error}") from None
         super().startService()
 
-    def stopService(self) -> None:
-        """End the processes; the relay was drained before."""
+    def stopService(self) -> Deferred[None]:
+        """End the processes; the relay was drained before. Fires when they have."""
         super().stopService()
         self._relay.stop()
+        return Deferred.fromCoroutine(self._relay.ended())
 
 
 class AnnouncementService(Service):

@@ -20,6 +20,7 @@ from nostrtx.interfaces.policies import (
     IConnectionPolicy,
     IEventCheck,
     IEventPolicy,
+    IPolicyPlugin,
     IRequestPolicy,
 )
 from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
@@ -30,7 +31,9 @@ from nostrtx.relay.groups.admission import GroupAdmission
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.management.management import Management
 from nostrtx.relay.membership.members import Membership
+from nostrtx.relay.policies.observed import Observed
 from nostrtx.relay.policies.policies import Policies
+from nostrtx.relay.policies.programs.policy import ProgramPolicy
 from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.relay import Relay
 from nostrtx.relay.roll_call import RollCall
@@ -46,10 +49,20 @@ from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
-    IConnectionPolicy: (Policies, Rates),
-    IEventCheck: (Policies, Rates),
-    IEventPolicy: (GroupAdmission, IdentifierPolicy, Membership, Policies, Rates),
-    IRequestPolicy: (Policies, Rates),
+    IConnectionPolicy: (Observed, Policies, Rates),
+    IEventCheck: (Observed, Policies, Rates),
+    IEventPolicy: (
+        GroupAdmission,
+        IdentifierPolicy,
+        Membership,
+        Observed,
+        Policies,
+        ProgramPolicy,
+        Rates,
+    ),
+    # The example has its own test.
+    IPolicyPlugin: (),
+    IRequestPolicy: (Observed, Policies, Rates),
     IBroadcaster: (LocalBroadcaster, WorkerBroadcaster),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),

@@ -223,7 +223,7 @@ class RelayServiceTests(SynchronousTestCase):
         service.startService()
         self.assertEqual(len(reactor.getReaders()), len(reactor.processes))
         self.successResultOf(relay.drain())
-        service.stopService()
+        self.successResultOf(service.stopService())
         self.assertEqual(reactor.getReaders(), [])
         for process in reactor.processes:
             process.socket.close()

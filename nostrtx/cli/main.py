@@ -13,6 +13,7 @@ from nostrtx.cli.exporting import export_command
 from nostrtx.cli.importing import import_command
 from nostrtx.cli.membership import invite_command, members_command, roles_command
 from nostrtx.cli.reindexing import reindex_command
+from nostrtx.cli.replaying import policy_replay_command
 from nostrtx.cli.syncing import sync_command
 
 
@@ -32,6 +33,7 @@ main.add_command(import_command)
 main.add_command(export_command)
 main.add_command(explain_command)
 main.add_command(reindex_command)
+main.add_command(policy_replay_command)
 main.add_command(sync_command)
 main.add_command(bans_command)
 main.add_command(invite_command)

@@ -9,13 +9,15 @@ the first that refuses decides. One that raises anything but ``Rejected`` refuse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
+from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 
@@ -117,4 +119,47 @@ class IConnectionPolicy(Interface):
 
         Raises:
             Rejected: It is refused: with HTTP 429 if ``rate-limited:``, else 403.
+        """
+
+
+@attrs.frozen
+class PolicyContext:
+    """
+    What a plugin may use of the relay.
+
+    Attributes:
+        clock: Wall-clock time, and calls later; as a rule the reactor.
+        store: The events; not open yet when the policy is made.
+    """
+
+    clock: interfaces.IReactorTime
+    store: IEventStore
+
+
+class IPolicyPlugin(Interface):
+    """
+    Makes a policy; found by ``twisted.plugin.getPlugins``.
+
+    An object that provides this stands in a module of ``twisted/plugins``.
+    """
+
+    name: str = Attribute("What the settings call it: up to 64 of a-z A-Z 0-9 _ . -")
+
+    description: str = Attribute("What it does, in one line.")
+
+    def make(options: Mapping[str, Any], context: PolicyContext) -> object:
+        """
+        The policy, for one process of the relay.
+
+        It provides one or several of :class:`IEventCheck`, :class:`IEventPolicy`,
+        :class:`IRequestPolicy` and :class:`IConnectionPolicy`. If it provides
+        ``twisted.application.service.IService``, it is started and stopped
+        together with the relay.
+
+        Args:
+            options: What the operator has set; not checked by anybody else.
+            context: The relay.
+
+        Raises:
+            ValueError: The options are not usable; the text says why, in one line.
         """

@@ -44,6 +44,12 @@ REASONS: Final = "events_refused_because"
 VERBS: Final = "messages"
 RULES: Final = "rule_matches"
 
+#: Of policies: a part is the name, whether it is enforced, and the verdict.
+VERDICTS: Final = "policy_verdicts"
+
+#: Histograms, each by the name of a policy.
+POLICY_SECONDS: Final = "policy_seconds"
+
 #: Those that tell how things are now, of what is reported.
 MEASURED_GAUGES: Final = frozenset(
     {
@@ -165,7 +171,9 @@ class Measurements:
     """
 
     __slots__ = (
+        "_policy_seconds",
         "_reporters",
+        "_verdicts",
         "commit_events",
         "commit_seconds",
         "delivery_seconds",
@@ -189,7 +197,19 @@ class Measurements:
         self.reasons: Counter[str] = Counter()
         self.verbs: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
+        self._verdicts: dict[str, Counter[str]] = {}
+        self._policy_seconds: dict[str, Histogram] = {}
         self._reporters: list[Callable[[], Mapping[str, int]]] = []
+
+    def verdicts_of(self, policy: str, enforced: bool) -> Counter[str]:
+        """Where the verdicts of a policy are counted, by what they are."""
+        part = part_name(policy, "yes" if enforced else "no")
+        return self._verdicts.setdefault(part, Counter())
+
+    def policy_seconds_of(self, policy: str) -> Histogram:
+        """How long a policy takes to decide."""
+        name = part_name(POLICY_SECONDS, policy)
+        return self._policy_seconds.setdefault(policy, Histogram(name, SECONDS))
 
     def report(self, reporter: Callable[[], Mapping[str, int]]) -> None:
         """Have ``reporter`` asked for further numbers whenever they are wanted."""
@@ -208,6 +228,11 @@ class Measurements:
         ):
             for part, count in counts.items():
                 facts[part_name(family, part)] = count
+        for policy, verdicts in self._verdicts.items():
+            for verdict, count in verdicts.items():
+                facts[f"{VERDICTS}:{policy}:{verdict}"] = count
+        for histogram in self._policy_seconds.values():
+            facts.update(histogram.facts())
         for reporter in self._reporters:
             facts.update(reporter())
         return facts

@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from nostrtx.interfaces.edge import IClient, IClientSession, IRelay, ITurns
-from nostrtx.interfaces.policies import IEventCheck, IEventPolicy
+from nostrtx.interfaces.policies import IEventCheck, IEventPolicy, PolicyContext
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import BanChange, IEventStore
@@ -38,6 +38,7 @@ from nostrtx.relay.membership.register import Register
 from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
+from nostrtx.relay.policies.added import AddedPolicies
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.policies.rule_book import RuleBook
@@ -134,13 +135,13 @@ class Relay:
             self._identifiers = IdentifierPolicy(store, clock, settings)
             self._events.follow(self._identifiers.note)
             rules.append(self._identifiers)
+        self._last_rules: tuple[IEventPolicy, ...] = ()
         self._groups: Groups | None = None
         if groups is not None:
-            # Last, for what changes a group goes no further.
             self._groups = Groups(
                 groups, self.own_events, store, clock, settings, self._events
             )
-            rules.append(self._groups.admission)
+            self._last_rules = (self._groups.admission,)
         self.rule_book = RuleBook(
             started,
             store,
@@ -163,7 +164,13 @@ class Relay:
             self.rule_book,
         ]
         both = (self.rates, self.rule_book)
-        self.policies = Policies(checks, [self.rates, *rules], both, both)
+        self._own = Policies(checks, [self.rates, *rules], both, both)
+        self.policies = Policies()
+        self._added = AddedPolicies(
+            started, self.statistics.measurements, PolicyContext(clock, store)
+        )
+        settings.check_first(self._added.check)
+        settings.follow(self._ask_policies)
         self._register_database = register
         self._register: Register | None = None
         self._ingest = Ingest(
@@ -253,6 +260,7 @@ class Relay:
             lambda *call: deferToThreadPool(reactor, reactor.getThreadPool(), *call)
         )
         self._settings.follow(self.rule_book.apply)
+        self._added.start(reactor)
         if self._identifiers is not None:
             lookup = domain_lookup(reactor, self._settings)
             self._identifiers.start(lookup.document)
@@ -338,6 +346,21 @@ class Relay:
         self.bans.following.stop()
         self.management.stop()
         self._events.stop()
+        self._added.stop()
+
+    async def ended(self) -> None:
+        """Return when all is at rest that was stopped."""
+        await self._added.ended()
+
+    def _ask_policies(self, settings: Settings) -> None:
+        """Have all policies asked, in their order."""
+        own, added = self._own, self._added
+        added.apply(settings)
+        self.policies.checks = (*own.checks, *added.checks)
+        # Last what keeps groups, for what changes one goes no further.
+        self.policies.events = (*own.events, *added.events, *self._last_rules)
+        self.policies.requests = (*own.requests, *added.requests)
+        self.policies.connections = (*own.connections, *added.connections)
 
     def _forget_banned(self, changes: Sequence[BanChange]) -> None:
         """Take note that banned events are gone from the store."""

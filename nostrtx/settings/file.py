@@ -36,7 +36,9 @@ _FORMS: Final[dict[Any, str]] = {
     tuple[str, ...]: "an array of strings",
     tuple[int, ...]: "an array of integers",
     tuple[int | str, ...]: "an array of integers and strings",
+    str | tuple[str, ...]: "a string or an array of strings",
     dict[str, str]: "a table of strings",
+    dict[str, Any]: "a table",
 }
 
 #: What an array of each form may hold.
@@ -44,10 +46,15 @@ _MEMBERS: Final[dict[Any, tuple[type, ...]]] = {
     tuple[str, ...]: (str,),
     tuple[int, ...]: (int,),
     tuple[int | str, ...]: (int, str),
+    str | tuple[str, ...]: (str,),
 }
 
-#: Settings that need not be stated, for which there is no other default.
-_OPTIONAL: Final[dict[Any, type]] = {int | None: int, bool | None: bool}
+#: Settings of two forms, and the one that is no array.
+_OPTIONAL: Final[dict[Any, type]] = {
+    int | None: int,
+    bool | None: bool,
+    str | tuple[str, ...]: str,
+}
 
 _LARGEST: Final = 2**63
 
@@ -64,6 +71,8 @@ def _typed(form: Any, value: object) -> object:
     elif type(value) is dict and form == dict[str, str]:
         if all(type(member) is str for member in value.values()):
             return value
+    elif type(value) is dict and form == dict[str, Any]:
+        return value
     elif type(value) is _OPTIONAL.get(form, form):
         return value
     raise ValueError(f"must be {_FORMS[form]}, not {shown(value)}")

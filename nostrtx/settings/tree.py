@@ -34,6 +34,7 @@ from nostrtx.settings.limits import (
     TimingSettings,
 )
 from nostrtx.settings.policies import ListSettings, RuleSettings, TrustSettings
+from nostrtx.settings.programs import PluginSettings, ProgramSettings
 from nostrtx.settings.rates import RateSettings
 from nostrtx.settings.storing import ClusterSettings, SearchSettings, StoreSettings
 
@@ -69,6 +70,8 @@ class Settings:
     trust: TrustSettings = TrustSettings()
     lists: dict[str, ListSettings] = attrs.field(factory=dict)
     rules: tuple[RuleSettings, ...] = ()
+    programs: tuple[ProgramSettings, ...] = ()
+    plugins: tuple[PluginSettings, ...] = ()
 
     @property
     def key_file(self) -> str | None:

@@ -25,10 +25,13 @@ from nostrtx import __version__
 from nostrtx.relay.measurements import (
     HISTOGRAMS,
     KINDS,
+    POLICY_SECONDS,
     REASONS,
     RULES,
     SCALE,
+    SECONDS,
     VERBS,
+    VERDICTS,
     part_name,
     sum_name,
 )
@@ -187,6 +190,28 @@ def _of_facts(facts: Mapping[str, int]) -> Iterator[Metric]:
         yield CounterMetricFamily(_PREFIX + name, meaning, value=facts.get(fact, 0))
     for name in HISTOGRAMS:
         yield _histogram(name, facts)
+    yield from _of_policies(facts)
+
+
+def _of_policies(facts: Mapping[str, int]) -> Iterator[Metric]:
+    labels = ["policy", "verdict", "enforced"]
+    family = CounterMetricFamily(
+        f"{_PREFIX}policy_verdicts", "What policies have decided.", labels=labels
+    )
+    policies = set()
+    start = part_name(VERDICTS, "")
+    for fact in sorted(fact for fact in facts if fact.startswith(start)):
+        policy, enforced, verdict = fact.removeprefix(start).rsplit(":", 2)
+        policies.add(policy)
+        family.add_metric([policy, verdict, enforced], facts[fact])
+    yield family
+    seconds = HistogramMetricFamily(
+        f"{_PREFIX}{POLICY_SECONDS}", "How long policies take.", labels=["policy"]
+    )
+    for policy in sorted(policies):
+        name = part_name(POLICY_SECONDS, policy)
+        seconds.add_metric([policy], *_buckets(name, SECONDS, facts))
+    yield seconds
 
 
 def _rules(facts: Mapping[str, int]) -> Metric:
@@ -202,15 +227,21 @@ def _rules(facts: Mapping[str, int]) -> Metric:
 
 
 def _histogram(name: str, facts: Mapping[str, int]) -> Metric:
+    family = HistogramMetricFamily(_PREFIX + name, _HISTOGRAM_HELP[name])
+    family.add_metric([], *_buckets(name, HISTOGRAMS[name], facts))
+    return family
+
+
+def _buckets(
+    name: str, bounds: Iterable[float], facts: Mapping[str, int]
+) -> tuple[list[tuple[str, float]], float]:
+    """The buckets of a histogram, and the sum."""
     buckets: list[tuple[str, float]] = []
     count = 0
-    for bound in HISTOGRAMS[name]:
+    for bound in bounds:
         count += facts.get(part_name(name, bound), 0)
         buckets.append(("+Inf" if bound == float("inf") else str(bound), count))
-    family = HistogramMetricFamily(_PREFIX + name, _HISTOGRAM_HELP[name])
-    total = facts.get(sum_name(name), 0) / SCALE
-    family.add_metric([], buckets, total)
-    return family
+    return buckets, facts.get(sum_name(name), 0) / SCALE
 
 
 def _of_store(store: StoreState) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nostrtx.interfaces.policies import (
@@ -106,6 +107,8 @@ class Policies:
         except Exception:
             raise self._failed() from None
         if isinstance(verdict, Deferred):
+            if asked == len(policies):
+                return verdict.addErrback(self._failed_later)
             waiting = self._wait(verdict, event, source, policies[asked:])
             return Deferred.fromCoroutine(waiting)
         return verdict
@@ -127,6 +130,13 @@ class Policies:
             rest = self._admit(event, source, others)
             verdict = await rest if isinstance(rest, Deferred) else rest
         return verdict
+
+    def _failed_later(self, failure: Failure) -> Failure:
+        """What the last policy is taken to say if it fails after a while."""
+        if failure.check(Rejected, CancelledError):
+            return failure
+        self._log.failure("A policy failed.", failure=failure)
+        return Failure(Rejected(ReasonPrefix.ERROR, "internal error"))
 
     def _failed(self) -> Rejected:
         """What a policy that failed is taken to say."""

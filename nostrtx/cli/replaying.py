@@ -1,0 +1,340 @@
+# -*- test-case-name: tests.cli.test_replaying -*-
+"""``nostrtx policy-replay``: what policies would have said of stored events."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+from twisted.internet.defer import Deferred
+
+from nostrtx.cli.exporting import FilterType, TimeType
+from nostrtx.cli.store_options import run_on_store, settings_for, store_options
+from nostrtx.interfaces.policies import PolicyContext, Source, Taken
+from nostrtx.interfaces.store import IEventStore
+from nostrtx.nostr.errors import Rejected
+from nostrtx.nostr.event import Event, stored_event
+from nostrtx.nostr.filters import Filter
+from nostrtx.nostr.kinds import parse_kinds
+from nostrtx.relay.measurements import VERDICTS, Measurements, part_name
+from nostrtx.relay.policies.added import AddedPolicies
+from nostrtx.relay.policies.policies import Policies
+from nostrtx.relay.policies.programs.lines import StoredSource
+from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.programs import PluginSettings, ProgramSettings
+from nostrtx.settings.tree import Settings
+
+_PAGE_BYTES: Final = 1024 * 1024
+
+#: Reasons that are shown, and ids with each.
+_MOST_REASONS: Final = 10
+_SAMPLES: Final = 3
+
+#: Events that are asked about at a time, if no program says otherwise.
+_AT_ONCE: Final = 64
+
+
+class KindsType(click.ParamType[tuple[range, ...]]):
+    """Kinds and ranges of them, with commas between."""
+
+    name = "KINDS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[range, ...]:
+        """The kinds that ``value`` names."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_kinds(value.split(","))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Outcomes:
+    """
+    What became of events.
+
+    Attributes:
+        verdicts: How many were ``accepted``, ``rejected`` or ``taken``.
+        reasons: How often each reason was given.
+        samples: The ids of the first few events with each.
+    """
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.samples: defaultdict[str, list[str]] = defaultdict(list)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.verdicts.total()
+
+    def note(self, event: Event, outcome: Rejected | Taken | None) -> None:
+        """Count one."""
+        if outcome is None:
+            self.verdicts["accepted"] += 1
+            return
+        if isinstance(outcome, Taken):
+            verdict, reason = "taken", outcome.reason or "taken without a word"
+        else:
+            verdict, reason = "rejected", outcome.reason
+        self.verdicts[verdict] += 1
+        self.reasons[reason] += 1
+        if len(self.samples[reason]) < _SAMPLES:
+            self.samples[reason].append(event.id.hex())
+
+
+class Replay:
+    """
+    Asks policies about events, many at a time.
+
+    Args:
+        policies: Are asked.
+        at_once: Events that may wait for their verdict.
+
+    Attributes:
+        outcomes: What became of them.
+    """
+
+    def __init__(self, policies: Policies, at_once: int = _AT_ONCE) -> None:
+        self.outcomes = Outcomes()
+        self._policies = policies
+        self._source: Source = StoredSource()
+        self._at_once = at_once
+        self._asked = 0
+        self._tasks = BackgroundTasks()
+        self._room: Deferred[None] | None = None
+
+    async def ask(self, event: Event) -> None:
+        """Ask about an event; returns when the next one may be asked about."""
+        try:
+            self._policies.check_event(event, self._source)
+            verdict = self._policies.admit(event, self._source)
+        except Rejected as refusal:
+            self.outcomes.note(event, refusal)
+            return
+        if not isinstance(verdict, Deferred):
+            self.outcomes.note(event, verdict)
+            return
+        self._asked += 1
+        self._tasks.start(self._wait(event, verdict), "Asking about an event")
+        await self._until_fewer(self._at_once)
+
+    async def finish(self) -> None:
+        """Return when all verdicts are there."""
+        await self._until_fewer(1)
+
+    async def _until_fewer(self, number: int) -> None:
+        while self._asked >= number:
+            self._room = Deferred()
+            await self._room
+
+    async def _wait(self, event: Event, verdict: Deferred[Taken | None]) -> None:
+        try:
+            outcome: Rejected | Taken | None = await verdict
+        except Rejected as refusal:
+            outcome = refusal
+        self.outcomes.note(event, outcome)
+        self._asked -= 1
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+
+
+async def replay_events(
+    store: IEventStore,
+    clock: Any,
+    filters: Sequence[Filter],
+    kinds: Sequence[range],
+    replay: Replay,
+) -> None:
+    """Ask about all stored events that match any of ``filters``, newest first."""
+    now = clock.seconds()
+    total = 0
+    if all(one.limit is None for one in filters):
+        counting = store.count(filters, now)
+        count = counting.go_on(math.inf)
+        total = (await count if isinstance(count, Deferred) else count).events
+        counting.close()
+    query = store.query(filters, now)
+    console = Console(stderr=True)
+    try:
+        with Progress(
+            TextColumn("Replaying"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("events"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        ) as progress:
+            task = progress.add_task("", total=total or None)
+            done = False
+            while not done:
+                page = query.next_page(_PAGE_BYTES, math.inf)
+                if isinstance(page, Deferred):
+                    page = await page
+                for raw in page.events:
+                    event = stored_event(raw)
+                    if not kinds or any(event.kind in some for some in kinds):
+                        await replay.ask(event)
+                progress.advance(task, len(page.events))
+                done = page.done
+            await replay.finish()
+    finally:
+        query.close()
+
+
+def show(
+    outcomes: Outcomes, measurements: Measurements, seconds: float, console: Console
+) -> None:
+    """Write a report."""
+    rate = outcomes.total / seconds if seconds > 0 else 0.0
+    console.print(
+        Text(f"{outcomes.total:,} events in {seconds:.1f} s ({rate:,.0f} a second)")
+    )
+    for verdict in ("accepted", "rejected", "taken"):
+        number = outcomes.verdicts[verdict]
+        share = 100 * number / (outcomes.total or 1)
+        console.print(Text(f"  {verdict:8} {number:>12,}  {share:5.1f} %"))
+    policies = Table("policy", box=None)
+    verdicts = ("accepted", "rejected", "taken", "failed")
+    for verdict in verdicts:
+        policies.add_column(verdict, justify="right")
+    for name, counts in _by_policy(measurements).items():
+        policies.add_row(name, *(f"{counts[verdict]:,}" for verdict in verdicts))
+    console.print(policies)
+    for reason, number in outcomes.reasons.most_common(_MOST_REASONS):
+        console.print(Text(f"{number:>9,}  {reason}"))
+        for id_ in outcomes.samples[reason]:
+            console.print(Text(f"{'':11}{id_}"))
+
+
+def _by_policy(measurements: Measurements) -> dict[str, Counter[str]]:
+    """What each policy said, by its name."""
+    found: dict[str, Counter[str]] = {}
+    start = part_name(VERDICTS, "")
+    for fact, number in measurements.facts().items():
+        if fact.startswith(start):
+            name, _, verdict = fact.removeprefix(start).rsplit(":", 2)
+            found.setdefault(name, Counter())[verdict] += number
+    return found
+
+
+def chosen(settings: Settings, program: str | None, plugin: str | None) -> Settings:
+    """
+    The settings with the policies that are to be asked, none of them in shadow.
+
+    Args:
+        settings: Name policies.
+        program: A command that is asked instead of these.
+        plugin: Likewise the name of a plugin, with its options in the settings.
+    """
+    programs = tuple([attrs.evolve(one, shadow=False) for one in settings.programs])
+    plugins = tuple([attrs.evolve(one, shadow=False) for one in settings.plugins])
+    if program is not None or plugin is not None:
+        programs = () if program is None else (ProgramSettings(command=program),)
+        named = [one for one in plugins if one.name == plugin]
+        if plugin is not None and not named:
+            named = [PluginSettings(plugin)]
+        plugins = tuple(named)
+    return attrs.evolve(settings, programs=programs, plugins=plugins)
+
+
+@click.command("policy-replay")
+@click.option(
+    "--filter",
+    "filters",
+    type=FilterType(),
+    multiple=True,
+    help="Only events that this NIP-01 filter matches; may be repeated.",
+)
+@click.option("--kinds", type=KindsType(), help="Only these, such as 1,6,30000-39999.")
+@click.option("--since", type=TimeType(), help="Only events made then or later.")
+@click.option("--until", type=TimeType(), help="Only events made then or earlier.")
+@click.option("--limit", type=click.IntRange(1), help="The newest so many of them.")
+@click.option("--program", metavar="COMMAND", help="Ask this program only.")
+@click.option("--plugin", metavar="NAME", help="Ask this plugin only.")
+@store_options
+def policy_replay_command(
+    filters: tuple[Filter, ...],
+    kinds: tuple[range, ...] | None,
+    since: int | None,
+    until: int | None,
+    limit: int | None,
+    program: str | None,
+    plugin: str | None,
+    config: str | None,
+    store: str | None,
+) -> None:
+    """
+    Ask policies about stored events, and report what they say. Nothing is changed.
+
+    The policies are the programs and plugins of the settings file, those in shadow
+    included, unless one is named. Programs are told that the events are "Stored". It
+    may run beside the relay.
+
+    \b
+        nostrtx policy-replay --config nostrtx.toml --since 2026-01-01
+        nostrtx policy-replay --program ./spam-filter --kinds 1 --limit 10000
+    """
+    settings = chosen(settings_for(config, store, must_exist=True), program, plugin)
+    wanted = [
+        attrs.evolve(
+            one,
+            since=since if one.since is None else max(one.since, since or 0),
+            until=until if one.until is None else min(one.until, until or one.until),
+            limit=limit if one.limit is None else min(one.limit, limit or one.limit),
+        )
+        for one in filters or (Filter(),)
+    ]
+
+    async def work(event_store: IEventStore, reactor: Any) -> None:
+        measurements = Measurements()
+        try:
+            added = AddedPolicies(
+                settings, measurements, PolicyContext(reactor, event_store)
+            )
+        except ConfigError as error:
+            raise click.ClickException(str(error)) from None
+        policies = Policies(added.checks, added.events)
+        if not policies.checks and not policies.events:
+            raise click.ClickException("there is no policy to ask about events")
+        replay = Replay(policies, _at_once(settings))
+        added.start(reactor)
+        begun = reactor.seconds()
+        try:
+            await replay_events(event_store, reactor, wanted, kinds or (), replay)
+        finally:
+            added.stop()
+            await added.ended()
+        seconds = reactor.seconds() - begun
+        show(replay.outcomes, measurements, seconds, Console(soft_wrap=True))
+
+    run_on_store(settings, work)
+
+
+def _at_once(settings: Settings) -> int:
+    """So many that none of them waits for its turn at a program."""
+    return min(
+        [one.in_flight * one.workers for one in settings.programs], default=_AT_ONCE
+    )

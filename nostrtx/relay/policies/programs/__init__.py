@@ -1,0 +1,1 @@
+"""Programs that are asked which events to take, in the way of strfry's plugins."""

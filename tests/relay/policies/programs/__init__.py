@@ -1,0 +1,1 @@
+"""Tests for :mod:`nostrtx.relay.policies.programs`."""
