@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
+from secrets import token_bytes
 from typing import Any, Final
 
 import attrs
@@ -22,9 +24,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 
+from nostrtx.broadcast.local import LocalBroadcaster
 from nostrtx.cli.exporting import FilterType, TimeType
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
+from nostrtx.consistency import check_consistency
 from nostrtx.interfaces.policies import PolicyContext, Source, Taken
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import Rejected
@@ -33,12 +38,15 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import parse_kinds
 from nostrtx.relay.measurements import VERDICTS, Measurements, part_name
 from nostrtx.relay.policies.added import AddedPolicies
+from nostrtx.relay.policies.observed import Observation, Observed
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.programs.lines import StoredSource
+from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.programs import PluginSettings, ProgramSettings
 from nostrtx.settings.tree import Settings
+from nostrtx.storage.untouched import UntouchedStore
 
 _PAGE_BYTES: Final = 1024 * 1024
 
@@ -240,7 +248,9 @@ def _by_policy(measurements: Measurements) -> dict[str, Counter[str]]:
     return found
 
 
-def chosen(settings: Settings, program: str | None, plugin: str | None) -> Settings:
+def chosen(
+    settings: Settings, program: str | None, plugin: str | None, rules_only: bool
+) -> Settings:
     """
     The settings with the policies that are to be asked, none of them in shadow.
 
@@ -248,16 +258,21 @@ def chosen(settings: Settings, program: str | None, plugin: str | None) -> Setti
         settings: Name policies.
         program: A command that is asked instead of these.
         plugin: Likewise the name of a plugin, with its options in the settings.
+        rules_only: Whether only rules are asked.
     """
+    rules = tuple([attrs.evolve(one, shadow=False) for one in settings.rules])
     programs = tuple([attrs.evolve(one, shadow=False) for one in settings.programs])
     plugins = tuple([attrs.evolve(one, shadow=False) for one in settings.plugins])
-    if program is not None or plugin is not None:
+    if rules_only:
+        programs, plugins = (), ()
+    elif program is not None or plugin is not None:
+        rules = ()
         programs = () if program is None else (ProgramSettings(command=program),)
         named = [one for one in plugins if one.name == plugin]
         if plugin is not None and not named:
             named = [PluginSettings(plugin)]
         plugins = tuple(named)
-    return attrs.evolve(settings, programs=programs, plugins=plugins)
+    return attrs.evolve(settings, rules=rules, programs=programs, plugins=plugins)
 
 
 @click.command("policy-replay")
@@ -274,6 +289,7 @@ def chosen(settings: Settings, program: str | None, plugin: str | None) -> Setti
 @click.option("--limit", type=click.IntRange(1), help="The newest so many of them.")
 @click.option("--program", metavar="COMMAND", help="Ask this program only.")
 @click.option("--plugin", metavar="NAME", help="Ask this plugin only.")
+@click.option("--rules", "rules_only", is_flag=True, help="Ask the rules only.")
 @store_options
 def policy_replay_command(
     filters: tuple[Filter, ...],
@@ -283,21 +299,30 @@ def policy_replay_command(
     limit: int | None,
     program: str | None,
     plugin: str | None,
+    rules_only: bool,
     config: str | None,
     store: str | None,
 ) -> None:
     """
     Ask policies about stored events, and report what they say. Nothing is changed.
 
-    The policies are the programs and plugins of the settings file, those in shadow
-    included, unless one is named. Programs are told that the events are "Stored". It
-    may run beside the relay.
+    The policies are the rules, plugins and programs of the settings file, those in
+    shadow included, unless one is named. Programs are told that the events are
+    "Stored". Nothing is known of where stored events came from: rules about addresses
+    and authentication do not hold. It may run beside the relay.
 
     \b
         nostrtx policy-replay --config nostrtx.toml --since 2026-01-01
         nostrtx policy-replay --program ./spam-filter --kinds 1 --limit 10000
     """
-    settings = chosen(settings_for(config, store, must_exist=True), program, plugin)
+    if rules_only and (program is not None or plugin is not None):
+        raise click.UsageError("--rules is for asking nobody else")
+    stated = settings_for(config, store, must_exist=True)
+    settings = chosen(stated, program, plugin, rules_only)
+    try:
+        check_consistency(settings)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
     wanted = [
         attrs.evolve(
             one,
@@ -316,15 +341,28 @@ def policy_replay_command(
             )
         except ConfigError as error:
             raise click.ClickException(str(error)) from None
-        policies = Policies(added.checks, added.events)
+        book = RuleBook(
+            settings,
+            UntouchedStore(event_store),
+            LocalBroadcaster(),
+            reactor,
+            token_bytes,
+            Counter(),
+        )
+        rules = Observed(book, Observation("rules"), measurements, reactor)
+        asked = [rules] if settings.rules else []
+        policies = Policies((*asked, *added.checks), added.events)
         if not policies.checks and not policies.events:
             raise click.ClickException("there is no policy to ask about events")
         replay = Replay(policies, _at_once(settings))
         added.start(reactor)
-        begun = reactor.seconds()
+        book.start(partial(deferToThreadPool, reactor, reactor.getThreadPool()))
         try:
+            await book.known()
+            begun = reactor.seconds()
             await replay_events(event_store, reactor, wanted, kinds or (), replay)
         finally:
+            book.stop()
             added.stop()
             await added.ended()
         seconds = reactor.seconds() - begun

@@ -24,6 +24,7 @@ from nostrtx.relay.policies.observed import Observation, Observed
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.programs.lines import StoredSource
 from nostrtx.settings.file import parse_settings
+from nostrtx.settings.policies import RuleSettings
 from nostrtx.settings.programs import PluginSettings, ProgramSettings
 from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import NOW, make_event
@@ -125,15 +126,19 @@ class ChosenTests(SynchronousTestCase):
         settings = parse_settings(
             "[[programs]]\ncommand = 'a'\nshadow = true\n"
             "[[plugins]]\nname = 'p'\noptions = {x = 1}\n"
+            "[[rules]]\nkinds = [4]\nshadow = true\n"
         )
         program, plugin = ProgramSettings(command="a"), PluginSettings("p", {"x": 1})
-        for named, programs, plugins in (
-            ((None, None), (program,), (plugin,)),
-            (("b c", None), (ProgramSettings(command="b c"),), ()),
-            ((None, "p"), (), (plugin,)),
-            ((None, "q"), (), (PluginSettings("q"),)),
+        rule = RuleSettings(kinds=(4,))
+        for named, rules, programs, plugins in (
+            ((None, None, False), (rule,), (program,), (plugin,)),
+            ((None, None, True), (rule,), (), ()),
+            (("b c", None, False), (), (ProgramSettings(command="b c"),), ()),
+            ((None, "p", False), (), (), (plugin,)),
+            ((None, "q", False), (), (), (PluginSettings("q"),)),
         ):
             found = chosen(settings, *named)
+            self.assertEqual(found.rules, rules)
             self.assertEqual((found.programs, found.plugins), (programs, plugins))
 
 
@@ -145,6 +150,7 @@ class CommandTests(SynchronousTestCase):
         for arguments, complaint in (
             (["--kinds", "x"], "must hold kinds"),
             (["--store", "lmdb:/nonexistent"], "there is no store at"),
+            (["--rules", "--plugin", "p"], "nobody else"),
         ):
             result = CliRunner().invoke(main, ["policy-replay", *arguments])
             self.assertNotEqual(result.exit_code, 0)

@@ -185,6 +185,42 @@ class ProgramTests(LiveTestCase):
         stored = await client.query({"kinds": [1], "limit": 500})
         self.assertEqual(len(stored), 500)
 
+    async def test_replay_rules(self) -> None:
+        """So can rules, lists and trust, without a word to the relay or its store."""
+        relay = await self.start_relay()
+        root, friend = Author("root"), Author("friend")
+        self.author = root
+        client = await self.connect(relay)
+        follows = root.sign("", kind=3, tags=[["p", friend.pubkey]])
+        await client.publish([follows])
+        await self.say(client, "one", "two")
+        for author in (friend, Author("stranger")):
+            self.author = author
+            await self.say(client, "three", "four: cheap watches")
+        (self.directory / "rules.toml").write_text(
+            f"[trust]\nroots = ['{root.pubkey}']\ndepth = 1\n"
+            "[lists.spam]\nwords = ['watches']\n"
+            "[[rules]]\nwords = ['spam']\nreason = 'spam'\n"
+            "[[rules]]\ntrust = 1\nverdict = 'accept'\n"
+            "[[rules]]\nreason = 'unknown'\nshadow = true\n"
+        )
+        out, err, code = await getProcessOutputAndValue(
+            sys.executable,
+            [
+                *["-m", "nostrtx.cli.main", "policy-replay", "--store", "lmdb:store"],
+                *["--config", "rules.toml", "--rules"],
+            ],
+            path=str(self.directory),
+            reactor=reactor,
+        )
+        self.assertEqual(code, 0, err.decode())
+        lines = [line.split() for line in out.decode().splitlines()]
+        self.assertEqual(lines[0][:2], ["7", "events"])
+        self.assertIn(["rules", "4", "3", "0", "0"], lines)
+        self.assertIn(["2", "blocked:", "spam"], lines)
+        self.assertIn(["1", "blocked:", "unknown"], lines)
+        self.assertEqual(await self.say(client, "five"), [(True, "")])
+
     async def test_plugin(self) -> None:
         """A plugin in Python is found, asked, and counted; an unknown one is told."""
         directory = self.directory / "installed"

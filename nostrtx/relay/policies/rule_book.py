@@ -133,6 +133,11 @@ class RuleBook:
         self._coming.start(self._in_thread)
         self._tasks.start(self._replace(settings, self._coming), "Reading lists")
 
+    async def known(self) -> None:
+        """Return when lists are read, and it is known whom to trust."""
+        await self.loaded.wait()
+        await self._trust.known.wait()
+
     def note(self, event: Event, seq: int, now: float) -> None:
         """Take note of an event along the log."""
         self._trust.note(event, seq, now)

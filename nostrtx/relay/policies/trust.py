@@ -27,6 +27,7 @@ from nostrtx.nostr.json import NotJSONError, dumps, loads
 from nostrtx.nostr.kinds import FOLLOW_LIST
 from nostrtx.nostr.lists import listed_pubkeys
 from nostrtx.relay.complaint import Complaint
+from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.follow_lists import Pieces, follow_lists
 from nostrtx.relay.policies.trust_record import CLAIM, RECORD, TrustRecord, unpack
 from nostrtx.relay.tasks import BackgroundTasks
@@ -61,6 +62,9 @@ class Trust:
         broadcaster: Hears from other processes, and tells them.
         clock: Wall-clock time.
         random_bytes: Makes a name for this process that no other has.
+
+    Attributes:
+        known: When all of it has been found since the start.
     """
 
     _log = Logger()
@@ -73,6 +77,7 @@ class Trust:
         clock: IReactorTime,
         random_bytes: Callable[[int], bytes],
     ) -> None:
+        self.known = Moment()
         self._settings = settings
         self._store = store
         self._bus = broadcaster
@@ -100,7 +105,9 @@ class Trust:
     def start(self) -> None:
         """Take what is known from the store, and keep up; the store is open."""
         self._runs = True
-        if self._roots:
+        if not self._roots:
+            self.known.comes()
+        else:
             self._name = self._random_bytes(8).hex()
             self._tasks.start(self._follow(), "Finding whom to trust")
 
@@ -265,6 +272,7 @@ class Trust:
         self._depths = depths
         self._begun_at = begun_at
         self._due_at = begun_at + self._settings.refresh_seconds
+        self.known.comes()
         while self._noted and self._noted[0][0] < begun_at - 1:
             self._noted.popleft()
         self._unread.update(pubkey for _, pubkey in self._noted)
