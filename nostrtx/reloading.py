@@ -3,11 +3,13 @@
 Reading the settings again while the relay runs, when a signal asks for it (SIGHUP).
 
 A file with a fault changes nothing at all. What is looked at at the start only is named
-in the log and left as it is.
+in the log and left as it is. A terminal that is closed sends the same signal, and ends
+the relay that runs in it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +45,10 @@ def put_in_force(live: LiveSettings, settings: Settings) -> list[Change]:
     return changes
 
 
+def _has_terminal() -> bool:
+    return os.isatty(0)
+
+
 class Reloading(Service):
     """
     Reads the settings again upon SIGHUP, while this runs.
@@ -52,6 +58,7 @@ class Reloading(Service):
         load: Reads those that are to hold.
         reactor: Does it in its own turn, not in the middle of something.
         set_signal: Says what comes of a signal, as ``signal.signal`` does.
+        has_terminal: Whether this process has a terminal that is open.
     """
 
     _log = Logger()
@@ -62,7 +69,10 @@ class Reloading(Service):
         load: Callable[[], Settings],
         reactor: Any,
         set_signal: Callable[[int, Any], Any] = signal.signal,
+        has_terminal: Callable[[], bool] = _has_terminal,
     ) -> None:
+        self._has_terminal = has_terminal
+        self._had_terminal = False
         self._live = live
         self._load = load
         self._reactor = reactor
@@ -72,6 +82,7 @@ class Reloading(Service):
     def startService(self) -> None:
         """Heed the signal."""
         super().startService()
+        self._had_terminal = self._has_terminal()
         self._before = self._set_signal(signal.SIGHUP, self._signalled)
 
     def stopService(self) -> None:
@@ -101,4 +112,10 @@ class Reloading(Service):
             tell("{change}", change=str(change))
 
     def _signalled(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self.reload)
+        self._reactor.callFromThread(self._heed)
+
+    def _heed(self) -> None:
+        if self._had_terminal and not self._has_terminal():
+            self._reactor.stop()
+        else:
+            self.reload()

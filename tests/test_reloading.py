@@ -31,8 +31,10 @@ class ReloadingTests(SynchronousTestCase):
         self.live = LiveSettings(Settings())
         self.text = ""
         self.signals: dict[int, Any] = {signal.SIGHUP: "as before"}
+        self.reactor = SignalledReactor()
+        self.terminal = False
         self.service = Reloading(
-            self.live, self.load, SignalledReactor(), self.set_signal
+            self.live, self.load, self.reactor, self.set_signal, lambda: self.terminal
         )
         self.service.startService()
 
@@ -51,6 +53,16 @@ class ReloadingTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.signals[signal.SIGHUP](signal.SIGHUP, None)
         return [str(formatEvent(log)) for log in logs]
+
+    def test_terminal(self) -> None:
+        """A relay ends with its terminal; as long as that is open, it reads."""
+        self.terminal = True
+        self.service.startService()
+        self.assertIn("The settings were read again.", self.lines(""))
+        self.assertFalse(self.reactor.hasStopped)
+        self.terminal = False
+        self.assertEqual(self.lines(""), [])
+        self.assertTrue(self.reactor.hasStopped)
 
     def test_signal(self) -> None:
         """What the file says holds from then on, and the log says what is new."""
