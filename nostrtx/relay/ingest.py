@@ -16,6 +16,7 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from nostrtx.interfaces.edge import IClient, ITurns
 from nostrtx.interfaces.policies import Taken
@@ -34,7 +35,6 @@ from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.session_auth import SessionAuth
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.statistics import Statistics
-from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.relay.write_batches import WriteBatches
 from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.live import LiveSettings
@@ -134,7 +134,7 @@ class Ingest:
     ) -> None:
         self._policies = Policies() if policies is None else policies
         self._banned = Banned() if banned is None else banned
-        self._waiting = BackgroundTasks()
+        self._waiting: set[Deferred[Taken | None]] = set()
         self._clock = clock
         self._settings = settings
         self._events = events
@@ -200,7 +200,8 @@ class Ingest:
 
     def stop(self) -> None:
         """Wait for no rule any more; what still waited is not answered."""
-        self._waiting.cancel_all()
+        for waiting in tuple(self._waiting):
+            waiting.cancel()
 
     def _answer(self, id_: bytes, client: IClient, accepted: bool, reason: str) -> None:
         if not accepted:
@@ -267,29 +268,43 @@ class Ingest:
             self._take(submission, verdict)
             return 1
         assert isinstance(verdict, Deferred)
-        self._waiting.start(self._wait(submission, verdict), "Admitting an event")
+        self._waiting.add(verdict)
+        verdict.addCallbacks(  # type: ignore[unused-awaitable]
+            self._admitted,
+            self._not_admitted,
+            (submission, verdict),
+            {},
+            (submission, verdict),
+        )
         return 0
 
-    async def _wait(
-        self, submission: Submission, waiting: Deferred[Taken | None]
+    def _admitted(
+        self,
+        verdict: Taken | None,
+        submission: Submission,
+        waiting: Deferred[Taken | None],
     ) -> None:
-        event, client = submission.event, submission.client
-        answered = 1
-        try:
-            verdict = await waiting
-        except CancelledError:
-            raise
-        except Rejected as refusal:
-            self._answer(event.id, client, False, refusal.reason)
-        except Exception:
-            self._log.failure("Admitting an event failed.")
-            self._answer(event.id, client, False, "error: internal error")
+        self._waiting.discard(waiting)
+        if verdict is None:
+            self._settle(self._go_on(submission))
         else:
-            if verdict is None:
-                answered = self._go_on(submission)
-            else:
-                self._take(submission, verdict)
-        self._settle(answered)
+            self._take(submission, verdict)
+            self._settle(1)
+
+    def _not_admitted(
+        self, failure: Failure, submission: Submission, waiting: Deferred[Taken | None]
+    ) -> None:
+        self._waiting.discard(waiting)
+        refusal = failure.value
+        if isinstance(refusal, CancelledError):
+            return
+        if isinstance(refusal, Rejected):
+            reason = refusal.reason
+        else:
+            self._log.failure("Admitting an event failed.", failure)
+            reason = "error: internal error"
+        self._answer(submission.event.id, submission.client, False, reason)
+        self._settle(1)
 
     def _take(self, submission: Submission, taken: Taken) -> None:
         self._statistics.events_taken += 1

@@ -107,32 +107,27 @@ class Policies:
         except Exception:
             raise self._failed() from None
         if isinstance(verdict, Deferred):
-            if asked == len(policies):
-                return verdict.addErrback(self._failed_later)
-            waiting = self._wait(verdict, event, source, policies[asked:])
-            return Deferred.fromCoroutine(waiting)
+            # Callbacks, for a coroutine costs more than the rest of the way.
+            waiting: Deferred[Taken | None] = verdict.addErrback(self._failed_later)
+            if rest := policies[asked:]:
+                waiting.addCallback(  # type: ignore[unused-awaitable]
+                    self._go_on, event, source, rest
+                )
+            return waiting
         return verdict
 
-    async def _wait(
+    def _go_on(
         self,
-        waiting: Deferred[Taken | None],
+        verdict: Taken | None,
         event: Event,
         source: Source,
-        others: Sequence[IEventPolicy],
-    ) -> Taken | None:
-        try:
-            verdict = await waiting
-        except (Rejected, CancelledError):
-            raise
-        except Exception:
-            raise self._failed() from None
-        if verdict is None and others:
-            rest = self._admit(event, source, others)
-            verdict = await rest if isinstance(rest, Deferred) else rest
-        return verdict
+        rest: Sequence[IEventPolicy],
+    ) -> Deferred[Taken | None] | Taken | None:
+        """Ask those that come behind one that took its time."""
+        return self._admit(event, source, rest) if verdict is None else verdict
 
     def _failed_later(self, failure: Failure) -> Failure:
-        """What the last policy is taken to say if it fails after a while."""
+        """Let through what a policy may say after a while, and nothing else."""
         if failure.check(Rejected, CancelledError):
             return failure
         self._log.failure("A policy failed.", failure=failure)
