@@ -9,7 +9,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.tcp import Port
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from nostrtx.takeover.offer import Key, distinct, tcp_key, unix_key
@@ -98,21 +97,6 @@ class KeptPorts:
             backlog = max(backlog, BACKLOG)
             opened = self._reactor.listenTCP(port, factory, backlog, interface)
         self._ports[key] = opened
-        return opened
-
-    def listenSSL(
-        self,
-        port: int,
-        factory: Any,
-        contextFactory: Any,
-        backlog: int = 50,
-        interface: str = "",
-    ) -> IListeningPort:
-        """Listen on a TCP port on which TLS is spoken; as :meth:`listenTCP`."""
-        tls = TLSMemoryBIOFactory(contextFactory, False, factory)
-        opened = self.listenTCP(port, tls, backlog, interface)
-        for part in parts_of(opened):
-            part._type = "TLS"
         return opened
 
     def listenUNIX(

@@ -18,7 +18,6 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from nostrtx.takeover.offer import Key, distinct, tcp_key, unix_key
@@ -28,7 +27,6 @@ from nostrtx.takeover.ports import (
     OpenUNIXPort,
     adopt_tcp,
     family_of,
-    parts_of,
 )
 from nostrtx.takeover.taken import TakenSockets
 
@@ -193,17 +191,6 @@ class PortsOfWorkers:
         self._ports[key] = opened
         return opened
 
-    def listenSSL(
-        self,
-        port: int,
-        factory: Any,
-        contextFactory: Any,
-        backlog: int = 50,
-        interface: str = "",
-    ) -> IListeningPort:
-        """Open a TCP port; the workers do the TLS."""
-        return self.listenTCP(port, factory, backlog, interface)
-
     def listenUNIX(
         self,
         address: str,
@@ -293,21 +280,6 @@ class InheritedPorts:
             interface,
             self._make_socket,
         )
-
-    def listenSSL(
-        self,
-        port: int,
-        factory: Any,
-        contextFactory: Any,
-        backlog: int = 50,
-        interface: str = "",
-    ) -> IListeningPort:
-        """Serve the next port, a TCP port on which TLS is spoken."""
-        tls = TLSMemoryBIOFactory(contextFactory, False, factory)
-        adopted = self.listenTCP(port, tls, backlog, interface)
-        for part in parts_of(adopted):
-            part._type = "TLS"
-        return adopted
 
     def listenUNIX(
         self,

@@ -7,11 +7,11 @@ import shutil
 import socket
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
 from twisted.internet.tcp import Port
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,6 +21,8 @@ from nostrtx.takeover.kept_ports import KeptPorts
 from nostrtx.takeover.offer import tcp_key, unix_key
 from nostrtx.takeover.ports import IKeptPorts, OpenUNIXPort, SeveralPorts
 from nostrtx.takeover.taken import TakenSockets
+from nostrtx.web.secure import SecurePorts
+from tests.certificates import write_certificates
 from tests.takeover.reactor import TakeoverReactor
 from tests.workers.system import System
 
@@ -87,8 +89,14 @@ class KeptPortsTests(SynchronousTestCase):
     def test_tls(self) -> None:
         """TLS is spoken as before."""
         self.take(tcp_key("", 443))
-        port: Any = self.ports.listenSSL(443, Factory(), CertificateOptions())
-        self.assertEqual(port._type, "TLS")
+        directory = Path(self.mktemp())
+        write_certificates(directory)
+        files = (
+            f"privateKey={directory / 'server.key'}:certKey={directory / 'server.pem'}"
+        )
+        described = f"ssl:443:{files}"
+        ports = SecurePorts(self.ports, described, Clock())
+        self.successResultOf(serverFromString(ports, described).listen(Factory()))
         ((_, _, factory),) = self.reactor.adopted
         self.assertIsInstance(factory, TLSMemoryBIOFactory)
 

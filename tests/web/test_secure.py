@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocolFactory, IReactorSSL
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.testing import MemoryReactorClock
@@ -160,6 +160,12 @@ class SecurePortsTests(SecureCase):
         """What listens is a factory, also with a proxy in front."""
         for prefix in ("", "haproxy:"):
             self.assertTrue(verifyObject(IProtocolFactory, self.listen(prefix)))
+
+    def test_method(self) -> None:
+        """What endpoints with TLS ask for is there, with the arguments they give."""
+        promised = IReactorSSL["listenSSL"].getSignatureInfo()["positional"]
+        code = SecurePorts.listenSSL.__code__
+        self.assertEqual(list(code.co_varnames[1 : code.co_argcount]), list(promised))
 
     def test_other_endpoints(self) -> None:
         """An endpoint without TLS is as it ever was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -10,12 +11,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
-    IReactorSSL,
     IReactorTCP,
     IReactorUNIX,
 )
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,7 +24,9 @@ from zope.interface.verify import verifyObject
 from nostrtx.takeover.offer import tcp_key
 from nostrtx.takeover.ports import IKeptPorts
 from nostrtx.takeover.taken import TakenSockets
+from nostrtx.web.secure import SecurePorts
 from nostrtx.workers.ports import InheritedPorts, PortOfWorkers, PortsOfWorkers
+from tests.certificates import write_certificates
 from tests.workers.system import FakeSocket, System
 
 
@@ -248,11 +250,17 @@ class InheritedPortsTests(SynchronousTestCase):
         self.assertIn("HAProxy", type(factory).__name__)
 
     def test_tls(self) -> None:
-        """A port for TLS is marked: what is sent there does not go straight out."""
-        port: Any = self.ports.listenSSL(443, Factory(), CertificateOptions())
+        """A port for TLS is like any other; the worker speaks TLS above it."""
+        directory = Path(self.mktemp())
+        write_certificates(directory)
+        files = (
+            f"privateKey={directory / 'server.key'}:certKey={directory / 'server.pem'}"
+        )
+        described = f"ssl:443:{files}"
+        ports = SecurePorts(self.ports, described, Clock())
+        self.successResultOf(serverFromString(ports, described).listen(Factory()))
         ((_, _, factory),) = self.reactor.adopted
         self.assertIsInstance(factory, TLSMemoryBIOFactory)
-        self.assertEqual(port._type, "TLS")
 
 
 class InterfaceTests(SynchronousTestCase):
@@ -263,7 +271,6 @@ class InterfaceTests(SynchronousTestCase):
         for ports in (PortsOfWorkers, InheritedPorts):
             for interface, name in (
                 (IReactorTCP, "listenTCP"),
-                (IReactorSSL, "listenSSL"),
                 (IReactorUNIX, "listenUNIX"),
             ):
                 promised = interface[name].getSignatureInfo()["positional"]
