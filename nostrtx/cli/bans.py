@@ -17,17 +17,16 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
+from nostrtx.cli.stored_events import count_events
 from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.bans import Ban, BanError, BanKind, ban_subject
 from nostrtx.nostr.bech32 import Note, Npub, encode
@@ -99,31 +98,17 @@ async def remove_events_of(
     """
     # What has expired is there as well: at the time 0 nothing has.
     one = Filter(authors=tuple(pubkeys), limit=_PAGE)
-    counting = store.count([one], 0)
-    count = counting.go_on(math.inf)
-    if isinstance(count, Deferred):
-        count = await count
-    counting.close()
-    console = Console(stderr=True)
+    there = await count_events(store, [one], 0)
     removed = 0
-    with Progress(
-        TextColumn("Removing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("events"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
+    with progress_of(
+        TextColumn("Removing"), BarColumn(), MofNCompleteColumn(), TextColumn("events")
     ) as progress:
-        task = progress.add_task("", total=count.events)
+        task = progress.add_task("", total=there)
         for pause in (0, seconds):
             await deferLater(clock, pause)
             while ids := await _ids_of(store, one):
                 removed += await store.remove_events(ids)
-                total = max(count.events, removed)
+                total = max(there, removed)
                 progress.update(task, completed=removed, total=total)
     return removed
 

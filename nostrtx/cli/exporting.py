@@ -3,26 +3,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 import attrs
 import click
-from rich.console import Console
 from rich.progress import (
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
-from twisted.internet.defer import Deferred
 
 from nostrtx.cli.key_types import EventIdType, PubkeyType
+from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
+from nostrtx.cli.stored_events import count_events, stored_pages
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.filters import Filter, parse_filter
@@ -92,7 +89,7 @@ def _among(
     return distinct if some is None else tuple(set(some).intersection(distinct))
 
 
-def _within(one: Filter, since: int | None, until: int | None) -> Filter:
+def within(one: Filter, since: int | None, until: int | None) -> Filter:
     """The filter, narrowed to a time."""
     if since is not None and (one.since is None or one.since < since):
         one = attrs.evolve(one, since=since)
@@ -111,43 +108,23 @@ async def export_events(
         How many were written.
     """
     now = clock.seconds()
-    total = 0
+    total = None
     if all(one.limit is None for one in filters):
-        counting = store.count(filters, now)
-        count = counting.go_on(math.inf)
-        if isinstance(count, Deferred):
-            count = await count
-        counting.close()
-        total = count.events
-    query = store.query(filters, now)
+        total = await count_events(store, filters, now) or None
     written = 0
-    console = Console(stderr=True)
-    try:
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("Exporting"),
-            MofNCompleteColumn(),
-            TextColumn("events"),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        ) as progress:
-            task = progress.add_task("", total=total or None)
-            done = False
-            while not done:
-                page = query.next_page(_PAGE_BYTES, math.inf)
-                if isinstance(page, Deferred):
-                    page = await page
-                out.writelines([raw + b"\n" for raw in page.events])
-                written += len(page.events)
+    with progress_of(
+        SpinnerColumn(),
+        TextColumn("Exporting"),
+        MofNCompleteColumn(),
+        TextColumn("events"),
+    ) as progress:
+        task = progress.add_task("", total=total)
+        async with aclosing(stored_pages(store, filters, now, _PAGE_BYTES)) as pages:
+            async for events in pages:
+                out.writelines([raw + b"\n" for raw in events])
+                written += len(events)
                 progress.update(task, completed=written)
-                done = page.done
-            out.flush()
-    finally:
-        query.close()
+        out.flush()
     return written
 
 
@@ -206,7 +183,7 @@ def export_command(
     """
     settings = settings_for(config, store, must_exist=True)
     wanted = [
-        _within(_named(one, authors, ids), since, until)
+        within(_named(one, authors, ids), since, until)
         for one in filters or (Filter(),)
     ]
 

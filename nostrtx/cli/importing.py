@@ -16,19 +16,17 @@ from typing import IO, Any, Final
 
 import attrs
 import click
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.edge import ITurns
 from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
@@ -235,19 +233,13 @@ def _chunks(source: IO[bytes]) -> Iterator[list[bytes]]:
 
 
 def _progress(total_bytes: int | None) -> Progress:
-    return Progress(
+    # Off a terminal the summary is enough.
+    return progress_of(
         TextColumn("Importing"),
         BarColumn(),
         TaskProgressColumn(),
         DownloadColumn(),
         TextColumn("{task.fields[rate]:>8,.0f} events/s"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        # Off a terminal the summary is enough.
-        disable=not Console(stderr=True).is_terminal,
-        transient=True,
     )
 
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from twisted.internet.task import deferLater
 
+from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.storage.search.opening import can_search, index_path
@@ -96,18 +94,11 @@ def reindex_command(config: str | None, store: str | None) -> None:
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
         started = reactor.seconds()
-        console = Console(stderr=True)
-        with Progress(
+        with progress_of(
             TextColumn("Indexing"),
             BarColumn(),
             TaskProgressColumn(),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
         ) as progress:
             indexed = await rebuild_index(event_store, path, reactor, progress)
         elapsed = max(reactor.seconds() - started, 0.001)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import aclosing
 from functools import partial
 from secrets import token_bytes
 from typing import Any, Final
@@ -16,10 +16,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -27,8 +24,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
 from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.cli.exporting import FilterType, TimeType
+from nostrtx.cli.exporting import FilterType, TimeType, within
+from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
+from nostrtx.cli.stored_events import count_events, stored_pages
 from nostrtx.consistency import check_consistency
 from nostrtx.interfaces.policies import PolicyContext, Source, Taken
 from nostrtx.interfaces.store import IEventStore
@@ -174,42 +173,21 @@ async def replay_events(
 ) -> None:
     """Ask about all stored events that match any of ``filters``, newest first."""
     now = clock.seconds()
-    total = 0
+    total = None
     if all(one.limit is None for one in filters):
-        counting = store.count(filters, now)
-        count = counting.go_on(math.inf)
-        total = (await count if isinstance(count, Deferred) else count).events
-        counting.close()
-    query = store.query(filters, now)
-    console = Console(stderr=True)
-    try:
-        with Progress(
-            TextColumn("Replaying"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("events"),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        ) as progress:
-            task = progress.add_task("", total=total or None)
-            done = False
-            while not done:
-                page = query.next_page(_PAGE_BYTES, math.inf)
-                if isinstance(page, Deferred):
-                    page = await page
-                for raw in page.events:
+        total = await count_events(store, filters, now) or None
+    with progress_of(
+        TextColumn("Replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("events")
+    ) as progress:
+        task = progress.add_task("", total=total)
+        async with aclosing(stored_pages(store, filters, now, _PAGE_BYTES)) as pages:
+            async for events in pages:
+                for raw in events:
                     event = stored_event(raw)
                     if not kinds or any(event.kind in some for some in kinds):
                         await replay.ask(event)
-                progress.advance(task, len(page.events))
-                done = page.done
-            await replay.finish()
-    finally:
-        query.close()
+                progress.advance(task, len(events))
+        await replay.finish()
 
 
 def show(
@@ -325,9 +303,7 @@ def policy_replay_command(
         raise click.ClickException(str(error)) from None
     wanted = [
         attrs.evolve(
-            one,
-            since=since if one.since is None else max(one.since, since or 0),
-            until=until if one.until is None else min(one.until, until or one.until),
+            within(one, since, until),
             limit=limit if one.limit is None else min(one.limit, limit or one.limit),
         )
         for one in filters or (Filter(),)

@@ -9,18 +9,15 @@ from functools import partial
 from typing import IO, Any, Final
 
 import click
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
-from rich.progress import Progress as ProgressBars
 from twisted.internet.task import LoopingCall
 
 from nostrtx.cli.exporting import FilterType
 from nostrtx.cli.importing import Import
+from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.event import Event
@@ -103,17 +100,10 @@ class _Bar:
         self._clock = clock
         self._began = clock.seconds()
         self._phase: Phase | None = None
-        console = Console(stderr=True)
-        self._bars = ProgressBars(
+        self._bars = progress_of(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
             auto_refresh=False,
         )
         self._task = self._bars.add_task("", total=None, numbers="")

@@ -15,8 +15,8 @@ from nostrtx.cli.exporting import (
     FilterType,
     TimeType,
     _named,
-    _within,
     export_events,
+    within,
 )
 from nostrtx.cli.main import main
 from nostrtx.nostr.bech32 import Nsec, encode
@@ -77,9 +77,9 @@ class OptionTests(TestCase):
 
     def test_times_narrow_filters(self) -> None:
         """``--since`` and ``--until`` narrow each filter and never widen it."""
-        self.assertEqual(_within(Filter(), 5, 9), Filter(since=5, until=9))
+        self.assertEqual(within(Filter(), 5, 9), Filter(since=5, until=9))
         given = Filter(since=6, until=8)
-        self.assertEqual(_within(given, 5, 9), given)
+        self.assertEqual(within(given, 5, 9), given)
 
     def test_keys_and_ids_narrow_filters(self) -> None:
         """``--author`` and ``--id`` narrow each filter and never widen it."""
