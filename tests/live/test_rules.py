@@ -130,11 +130,11 @@ class RulesTests(LiveTestCase):
         await self.say(client, follow_list(_OWNER, _FRIEND, at=1))
         await client.leave()
         await first.stop()
-        for _ in range(2):
+        for start in ("second", "third"):
             relay = await self.start_relay(_TABLE)
             client = await self.connect(relay)
-            self.assertEqual(await self.say(client, _FRIEND.sign("again")), "")
-            refused = await self.say(client, _STRANGER.sign("again"))
+            self.assertEqual(await self.say(client, _FRIEND.sign(start)), "")
+            refused = await self.say(client, _STRANGER.sign(start))
             self.assertTrue(refused.startswith("pow: "), refused)
             await client.leave()
             await relay.stop()
