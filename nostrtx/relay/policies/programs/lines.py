@@ -8,9 +8,7 @@ Pure: no I/O and no clock.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from nostrtx.interfaces.policies import Source, Taken
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
@@ -35,8 +33,7 @@ class StoredSource(Source):
     __slots__ = ()
 
 
-@attrs.frozen(slots=True)
-class Answer:
+class Answer(NamedTuple):
     """
     What a program says of an event.
 

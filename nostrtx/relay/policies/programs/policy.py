@@ -158,25 +158,29 @@ class ProgramPolicy:
         if self._alarm is None:
             self._set_alarm(self._settings.timeout_seconds / 2)
         self._waiting.append(question)
-        self._hand_over()
+        self._hand_over(now)
         return question.answered
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, now: float) -> None:
         """Give processes what waits, to the one that has least."""
         waiting = self._waiting
         while waiting:
-            if not waiting[0].is_open:
-                waiting.popleft()
-                continue
-            least: Seat | None = None
-            for seat in self._seats.values():
-                if not seat.is_retired and (
-                    least is None or len(seat.owed) < len(least.owed)
-                ):
-                    least = seat
-            if least is None or not least.has_room:
+            seat = self._least_busy()
+            if seat is None:
                 return
-            least.ask(waiting.popleft(), self._clock.seconds())
+            question = waiting.popleft()
+            if question.is_open:
+                seat.ask(question, now)
+
+    def _least_busy(self) -> Seat | None:
+        """Whom to ask next; nobody if all have enough."""
+        least: Seat | None = None
+        for seat in self._seats.values():
+            if not seat.is_retired and (
+                least is None or len(seat.owed) < len(least.owed)
+            ):
+                least = seat
+        return least if least is not None and least.has_room else None
 
     def _settle(
         self,
@@ -212,7 +216,8 @@ class ProgramPolicy:
             self._settle(question, answer.verdict)
         if seat.is_retired and not seat.owed:
             process.finish()
-        self._hand_over()
+        if self._waiting:
+            self._hand_over(now)
 
     def complained(self, lines: Sequence[bytes]) -> None:
         """Put into the log what it wrote to its standard error."""
@@ -243,7 +248,7 @@ class ProgramPolicy:
                 seconds=round(delay, 1),
             )
             self._start_later(delay)
-        self._hand_over()
+        self._hand_over(self._clock.seconds())
         self._give_up()
 
     # Time.
@@ -265,7 +270,7 @@ class ProgramPolicy:
         self._seats[process] = Seat(
             process, self._settings.in_flight, self._clock.seconds()
         )
-        self._hand_over()
+        self._hand_over(self._clock.seconds())
 
     def _start_later(self, seconds: float) -> None:
         def start() -> None:

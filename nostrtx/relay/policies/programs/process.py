@@ -74,6 +74,8 @@ class ProgramProcess(ProcessProtocol):
         self._complaints = _Lines()
         self._kill: Any = None
         self._has_ended = False
+        self._told: list[bytes] = []
+        self._writing: Any = None
         program = which(arguments[0])
         if program is None:
             raise FileNotFoundError(f"{arguments[0]} is no program")
@@ -85,16 +87,20 @@ class ProgramProcess(ProcessProtocol):
         )
 
     def tell(self, line: bytes) -> None:
-        """Write a line to it, now or when it has read what is before that."""
-        if self.transport is not None and not self._has_ended:
-            # Its input may be closed; then its end is near.
-            with suppress(KeyError):
-                self.transport.writeToChild(0, line)
+        """Write a line to it, with what else it is told in this turn."""
+        if self._kill is not None:
+            return
+        if not self._told:
+            self._writing = self._reactor.callLater(0, self._write)
+        self._told.append(line)
 
     def finish(self) -> None:
         """End its input; upon that it should end, or else it is made to."""
         if self._kill is None and not self._has_ended:
             self._kill = self._reactor.callLater(END_SECONDS, self._kill_late)
+            if self._told:
+                self._writing.cancel()
+                self._write()
             if self.transport is not None:
                 self.transport.closeChildFD(0)
 
@@ -130,6 +136,13 @@ class ProgramProcess(ProcessProtocol):
         code = getattr(reason.value, "exitCode", None)
         how = f"by signal {signal}" if signal else f"with exit code {code or 0}"
         self._listener.ended(self, how)
+
+    def _write(self) -> None:
+        lines, self._told = self._told, []
+        if self.transport is not None and not self._has_ended:
+            # Its input may be closed; then its end is near.
+            with suppress(KeyError):
+                self.transport.writeToChild(0, b"".join(lines))
 
     def _kill_late(self) -> None:
         self.kill()

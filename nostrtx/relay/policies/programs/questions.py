@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -55,9 +56,10 @@ class Question:
             self.answered.errback(verdict)
         else:
             self.answered.callback(verdict)
-        followers, self.followers = self.followers, []
-        for follower in followers:
-            follower.callback(None)
+        if self.followers:
+            followers, self.followers = self.followers, []
+            for follower in followers:
+                follower.callback(None)
 
 
 class Seat:
@@ -79,6 +81,7 @@ class Seat:
     """
 
     __slots__ = (
+        "_late",
         "_most",
         "_room",
         "has_answered",
@@ -94,13 +97,18 @@ class Seat:
         self.heard = now
         self.has_answered = False
         self.is_retired = False
+        self._late = 0
         self._most = in_flight
         self._room = float(in_flight)
 
     @property
     def has_room(self) -> bool:
-        """Whether it may get one more question."""
-        return len(self.owed) < self._room
+        """
+        Whether it may get one more question.
+
+        So it does if all that it owes is too late: it may have forgotten that.
+        """
+        return len(self.owed) < self._room or self._late == len(self.owed)
 
     def ask(self, question: Question, now: float) -> None:
         """Hand a question over."""
@@ -117,21 +125,29 @@ class Seat:
             return None
         self.heard = now
         self.has_answered = True
-        if question.is_open:
+        if not question.is_open:
+            self._late -= 1
+        elif self._room < self._most:
             self._room = min(self._most, self._room + 1 / self._room)
-        # What is older and too late by now has been passed over.
-        for other_id, other in list(self.owed.items()):
-            if other.is_open:
-                break
-            del self.owed[other_id]
+        if self._late:
+            self._forget_passed_over()
         return question
 
     def was_late(self) -> None:
         """Take note that an answer did not come in time: fewer at a time, then."""
         self._room = max(1.0, self._room / 2)
+        self._late += 1
 
     def give_back(self) -> Sequence[Question]:
         """The questions that are still open; it has none any more."""
         left = [question for question in self.owed.values() if question.is_open]
         self.owed.clear()
         return left
+
+    def _forget_passed_over(self) -> None:
+        """Expect no answer any more to what is too late and older than an answered."""
+        owed = self.owed
+        late = list(takewhile(lambda question: not question.is_open, owed.values()))
+        for question in late:
+            del owed[question.id]
+        self._late -= len(late)

@@ -22,22 +22,33 @@ class FakeProgram:
         pid: Its number.
         arguments: How it was started.
         environment: What it was started with.
-        input: The lines that it got, as parsed JSON.
+        writes: What was written to its input, at a time.
         has_input: Whether its input is open.
         signals: What it was sent.
     """
 
     def __init__(
-        self, protocol: Any, arguments: Sequence[str], environment: Mapping[str, str]
+        self,
+        reactor: MemoryReactorClock,
+        protocol: Any,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
     ) -> None:
         self.pid = 1
         self.arguments = list(arguments)
         self.environment = environment
-        self.input: list[Any] = []
+        self.writes: list[bytes] = []
         self.has_input = True
         self.signals: list[str] = []
+        self._reactor = reactor
         self._protocol = protocol
         protocol.makeConnection(self)
+
+    @property
+    def input(self) -> list[Any]:
+        """The lines that it has got by the end of this turn, as parsed JSON."""
+        self._reactor.advance(0)
+        return [json.loads(line) for line in b"".join(self.writes).splitlines()]
 
     @property
     def asked(self) -> list[str]:
@@ -67,12 +78,12 @@ class FakeProgram:
         self._protocol.childConnectionLost(0)
 
     def writeToChild(self, childFD: int, data: bytes) -> None:
-        """Take a line."""
+        """Take lines."""
         if not self.has_input:
             raise KeyError(childFD)
         assert childFD == 0
         assert data.endswith(b"\n")
-        self.input.append(json.loads(data))
+        self.writes.append(data)
 
     def closeChildFD(self, descriptor: int) -> None:
         """There is no more input."""
@@ -137,6 +148,6 @@ class ProgramReactor(MemoryReactorClock):
         childFDs: Any = None,
     ) -> Any:
         """Start one."""
-        program = FakeProgram(processProtocol, args, env)
+        program = FakeProgram(self, processProtocol, args, env)
         self.programs.append(program)
         return program

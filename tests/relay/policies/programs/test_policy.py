@@ -213,7 +213,7 @@ class ProgramPolicyTests(SynchronousTestCase):
 
     def test_one_forgotten(self) -> None:
         """A process that forgets one event keeps on if it answers others."""
-        self.start(timeout_seconds=4)
+        self.start(timeout_seconds=4, in_flight=2)
         forgotten, *others = self.events(9)
         asked = self.ask(forgotten)
         for event in others:
@@ -224,9 +224,23 @@ class ProgramPolicyTests(SynchronousTestCase):
         self.assertEqual(self.programs[0].signals, [])
         # What it forgot does not take the place of anything for ever.
         late = [self.ask(make_event(content=f"late {n}")) for n in range(30)]
-        for id_ in list(self.programs[0].asked[9:]):
-            self.programs[0].answer(id_)
+        for number in range(30):
+            self.programs[0].answer(self.programs[0].asked[9 + number])
         self.assertTrue(all(one.called for one in late))
+
+    def test_forgotten_at_rest(self) -> None:
+        """What was forgotten before a rest does not stop it from being asked."""
+        self.start(timeout_seconds=4, in_flight=2)
+        forgotten, other, later = self.events(3)
+        asked = self.ask(forgotten)
+        self.just_ask(other)
+        self.reactor.advance(3)
+        self.programs[0].answer(other.id.hex())
+        self.reactor.advance(1)
+        self.failureResultOf(asked, NoVerdict)
+        asked = self.ask(later)
+        self.programs[0].answer(later.id.hex())
+        self.assertIsNone(self.successResultOf(asked))
 
     def test_late(self) -> None:
         """While answers are late, fewer are asked for, and half the time is left."""
@@ -245,14 +259,15 @@ class ProgramPolicyTests(SynchronousTestCase):
         self.reactor.advance(2)
         self.assertEqual(sum(one.called for one in asked), 30)
         self.assertEqual(program.signals, [])
-        # It still has what it is late with, and one at a time is asked then.
-        self.just_ask(make_event(content="x"))
-        self.assertEqual(len(program.asked), 9)
+        # One at a time is asked then.
+        for content in ("x", "y"):
+            self.just_ask(make_event(content=content))
+        self.assertEqual(len(program.asked), 10)
         for id_ in program.asked[1:9]:
             program.answer(id_)
-        self.just_ask(make_event(content="y"))
-        self.just_ask(make_event(content="z"))
-        self.assertLess(len(program.asked), 12)
+        self.assertEqual(len(program.asked), 10)
+        program.answer(program.asked[9])
+        self.assertEqual(len(program.asked), 11)
         for one in asked[1:9]:
             self.failureResultOf(one, NoVerdict)
 

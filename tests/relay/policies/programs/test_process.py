@@ -79,6 +79,18 @@ class ProgramProcessTests(SynchronousTestCase):
             self.program.put(b"x" * MAX_LINE)
         self.assertGreater(len(self.lines), 3)
 
+    def test_tell(self) -> None:
+        """What it is told in one turn is written at once."""
+        for number in (b"1\n", b"2\n"):
+            self.process.tell(number)
+        self.assertEqual(self.program.writes, [])
+        self.reactor.advance(0)
+        self.assertEqual(self.program.writes, [b"1\n2\n"])
+        self.process.tell(b"3\n")
+        self.process.finish()
+        self.reactor.advance(0)
+        self.assertEqual(self.program.writes, [b"1\n2\n", b"3\n"])
+
     def test_finish(self) -> None:
         """At the end of its input it ends by itself."""
         self.process.finish()
