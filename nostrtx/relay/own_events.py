@@ -17,14 +17,13 @@ from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.store import IEventStore, SaveOutcome, StoreError
-from nostrtx.nostr.event import Event, d_value, stored_event
+from nostrtx.nostr.event import Event, d_value
 from nostrtx.nostr.event_signing import sign_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import has_address, is_addressable
 from nostrtx.relay.event_log import EventLog
+from nostrtx.relay.finding import find_events
 from nostrtx.relay.own_key import OwnKey
-
-_PAGE_BYTES: Final = 1024 * 1024
 
 #: How long to wait for another process, which may hang, in seconds.
 ALONE_SECONDS: Final = 10.0
@@ -120,18 +119,7 @@ class OwnEvents:
             StoreError: The store failed.
         """
         wanted = Filter(authors=(self.pubkey,), kinds=(kind,))
-        query = self._store.query([wanted], self._clock.seconds())
-        events: list[Event] = []
-        try:
-            while True:
-                page = query.next_page(_PAGE_BYTES, math.inf)
-                if isinstance(page, Deferred):
-                    page = await page
-                events += map(stored_event, page.events)
-                if page.done:
-                    return events
-        finally:
-            query.close()
+        return await find_events(self._store, [wanted], self._clock.seconds())
 
     async def publish(self, drafts: Sequence[Draft]) -> None:
         """

@@ -5,21 +5,18 @@ What the store knows of groups: found again at the start, and looked up now and 
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.store import IEventStore
-from nostrtx.nostr.event import Event, stored_event
+from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.groups import PUT_USER, REFERENCE_LENGTH, REMOVE_USER, group_ids
 from nostrtx.nostr.kinds import DELETION_REQUEST, REQUEST_TO_VANISH
-
-_PAGE_BYTES: Final = 1024 * 1024
+from nostrtx.relay.finding import find_events
 
 #: How many events of a group may be referred to: the newest.
 REFERABLE: Final = 5000
@@ -49,18 +46,7 @@ class Archive:
         Raises:
             StoreError: The store failed.
         """
-        query = self._store.query(filters, self._clock.seconds())
-        events: list[Event] = []
-        try:
-            while True:
-                page = query.next_page(_PAGE_BYTES, math.inf)
-                if isinstance(page, Deferred):
-                    page = await page
-                events += map(stored_event, page.events)
-                if page.done:
-                    return events
-        finally:
-            query.close()
+        return await find_events(self._store, filters, self._clock.seconds())
 
     async def in_group(self, id_: str, kinds: Sequence[int], most: int) -> list[Event]:
         """The newest events of these kinds in a group; of all kinds if none is."""

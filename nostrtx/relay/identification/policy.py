@@ -23,10 +23,11 @@ from zope.interface import implementer
 from nostrtx.interfaces.policies import IEventPolicy, Source, Taken
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
-from nostrtx.nostr.event import Event, stored_event, supersedes
+from nostrtx.nostr.event import Event, supersedes
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.identifiers import Identifier, confirms, stated_identifier
 from nostrtx.nostr.kinds import DELETION_REQUEST, METADATA, REQUEST_TO_VANISH
+from nostrtx.relay.finding import find_events
 from nostrtx.relay.identification.lookup import LookupFailed
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.live import LiveSettings
@@ -212,19 +213,8 @@ class IdentifierPolicy:
     async def _profile(self, pubkey: bytes) -> Event | None:
         """The author's latest kind 0, stored or on its way."""
         wanted = Filter(authors=(pubkey,), kinds=(METADATA,), limit=1)
-        query = self._store.query([wanted], self._clock.seconds())
-        found: Event | None = None
-        try:
-            done = False
-            while not done:
-                page = query.next_page(1, math.inf)
-                if isinstance(page, Deferred):
-                    page = await page
-                for raw in page.events:
-                    found = stored_event(raw)
-                done = page.done
-        finally:
-            query.close()
+        stored = await find_events(self._store, [wanted], self._clock.seconds())
+        found = stored[0] if stored else None
         arriving = self._arriving.get(pubkey)
         if arriving is not None and _is_newer(arriving, found):
             return arriving

@@ -8,21 +8,21 @@ What is encrypted in them remains theirs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from nostrtx.interfaces.store import IEventStore
-from nostrtx.nostr.event import Address, Event, stored_event, supersedes
+from nostrtx.nostr.event import Address, Event, supersedes
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import DELETION_REQUEST, REQUEST_TO_VANISH, is_addressable
 from nostrtx.nostr.lists import listed_pubkeys, listed_words
 from nostrtx.relay.complaint import Complaint
+from nostrtx.relay.finding import find_events
 from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.entries import Entries
 from nostrtx.relay.tasks import BackgroundTasks
@@ -173,15 +173,5 @@ async def stored_at(store: IEventStore, address: Address, now: float) -> Event |
     wanted = Filter(
         authors=(address.pubkey,), kinds=(address.kind,), tags=tags, limit=1
     )
-    query = store.query([wanted], now)
-    try:
-        while True:
-            page = query.next_page(1, math.inf)
-            if isinstance(page, Deferred):
-                page = await page
-            for raw in page.events:
-                return stored_event(raw)
-            if page.done:
-                return None
-    finally:
-        query.close()
+    found = await find_events(store, [wanted], now)
+    return found[0] if found else None
