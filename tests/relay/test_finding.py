@@ -23,7 +23,7 @@ class FindEventsTests(SynchronousTestCase):
             )
             for kind in range(1, 8)
         ]
-        store.save_events(events)
+        self.successResultOf(store.save_events(events))
         filters = [Filter(kinds=(1, 2, 3, 4, 5)), Filter(kinds=(7,))]
         found = self.successResultOf(
             Deferred.fromCoroutine(find_events(store, filters, 1_700_000_100))
