@@ -28,12 +28,12 @@ from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.cli.stored_events import count_events
 from nostrtx.interfaces.store import IEventStore, StoreError
-from nostrtx.nostr.bans import Ban, BanError, BanKind, ban_subject
+from nostrtx.nostr.bans import BANS, Ban, BanError, BanKind, ban_subject
 from nostrtx.nostr.bech32 import Note, Npub, encode
 from nostrtx.nostr.event import stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
-from nostrtx.relay.bans import read_bans
+from nostrtx.relay.bans import put_bans, read_bans
 from nostrtx.relay.own_key import KeyUnusable, OwnKey
 from nostrtx.settings.tree import Settings
 
@@ -47,7 +47,7 @@ _BATCH: Final = 1000
 #: How long an event may be on its way through a relay into the store, in seconds.
 _ON_THE_WAY: Final = 1.0
 
-_KINDS: Final = click.Choice([kind.value for kind in BanKind])
+_KINDS: Final = click.Choice([kind.value for kind in BANS])
 
 
 def _subjects(kind: BanKind, values: Sequence[str]) -> list[str]:
@@ -137,7 +137,7 @@ async def make_bans(
     """
     try:
         for at in range(0, len(bans), _BATCH):
-            await store.put_bans(bans[at : at + _BATCH])
+            await put_bans(store, bans[at : at + _BATCH])
         if remove_after is None:
             return 0
         pubkeys = [bytes.fromhex(ban.subject) for ban in bans]
@@ -182,14 +182,16 @@ async def _ids_of(store: IEventStore, one: Filter) -> list[bytes]:
     return ids
 
 
-def _shown(ban: Ban) -> str:
+def shown_subject(ban: Ban) -> str:
+    """What is banned or allowed, as people name it."""
     if ban.kind is BanKind.ADDRESS:
         return ban.subject
-    of_kind = Npub if ban.kind is BanKind.PUBKEY else Note
+    of_kind = Note if ban.kind is BanKind.EVENT else Npub
     return encode(of_kind(bytes.fromhex(ban.subject)))
 
 
-def _date(seconds: int) -> str:
+def shown_date(seconds: int) -> str:
+    """A moment, given in seconds since 1970, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
@@ -209,13 +211,26 @@ def json_lines(bans: Sequence[Ban]) -> bytes:
     )
 
 
+def print_table(table: Table) -> None:
+    """Print a table; nothing is cut off where it goes into a file."""
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+
+
 def table_of(bans: Sequence[Ban]) -> Table:
     """The bans for people."""
+    rows = [
+        (ban.kind.value, shown_subject(ban), shown_date(ban.made_at), ban.reason)
+        for ban in bans
+    ]
+    return table_with(("kind", "banned", "since", "reason"), rows)
+
+
+def table_with(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table for people; only its column ``reason`` has lines that are broken."""
     table = Table(box=None, pad_edge=False)
-    for title in ("kind", "banned", "since", "reason"):
+    for title in titles:
         table.add_column(title, overflow="fold", no_wrap=title != "reason")
-    for ban in bans:
-        row = (ban.kind.value, _shown(ban), _date(ban.made_at), ban.reason)
+    for row in rows:
         table.add_row(*map(Text, row))
     return table
 
@@ -313,7 +328,7 @@ def list_bans(
 ) -> None:
     """Print all bans, or those of one KIND."""
     settings = settings_for(config, store, must_exist=True)
-    kinds = list(BanKind) if kind is None else [BanKind(kind)]
+    kinds = BANS if kind is None else (BanKind(kind),)
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
         try:
@@ -324,8 +339,6 @@ def list_bans(
         if as_json:
             click.echo(json_lines(bans), nl=False)
         elif bans:
-            # Nothing is cut off where it goes into a file.
-            width = None if sys.stdout.isatty() else 1000
-            Console(width=width).print(table_of(bans))
+            print_table(table_of(bans))
 
     run_on_store(settings, work)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from nostrtx import __version__
+from nostrtx.cli.allowed import allowed_command
 from nostrtx.cli.bans import bans_command
 from nostrtx.cli.checking import check_config_command
 from nostrtx.cli.explaining import explain_command
@@ -36,6 +37,7 @@ main.add_command(reindex_command)
 main.add_command(policy_replay_command)
 main.add_command(sync_command)
 main.add_command(bans_command)
+main.add_command(allowed_command)
 main.add_command(invite_command)
 main.add_command(members_command)
 main.add_command(roles_command)

@@ -24,13 +24,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
 from nostrtx.broadcast.local import LocalBroadcaster
+from nostrtx.cli.allowed import allowed_keys
 from nostrtx.cli.exporting import FilterType, TimeType, within
 from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.cli.stored_events import count_events, stored_pages
 from nostrtx.consistency import check_consistency
 from nostrtx.interfaces.policies import PolicyContext, Source, Taken
-from nostrtx.interfaces.store import IEventStore
+from nostrtx.interfaces.register import RegisterError
+from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
@@ -43,6 +45,7 @@ from nostrtx.relay.policies.programs.lines import StoredSource
 from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.file import ConfigError
+from nostrtx.settings.policies import name_allowed
 from nostrtx.settings.programs import PluginSettings, ProgramSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.untouched import UntouchedStore
@@ -317,6 +320,12 @@ def policy_replay_command(
             )
         except ConfigError as error:
             raise click.ClickException(str(error)) from None
+        allowed: frozenset[bytes] = frozenset()
+        if name_allowed(settings.rules):
+            try:
+                allowed = await allowed_keys(event_store, settings)
+            except (RegisterError, StoreError) as error:
+                raise click.ClickException(str(error)) from None
         book = RuleBook(
             settings,
             UntouchedStore(event_store),
@@ -324,6 +333,7 @@ def policy_replay_command(
             reactor,
             token_bytes,
             Counter(),
+            lambda: allowed,
         )
         rules = Observed(book, Observation("rules"), measurements, reactor)
         asked = [rules] if settings.rules else []

@@ -2,6 +2,8 @@
 """
 Bans: the keys, events and network addresses that an operator will not have (NIP-86).
 
+What was allowed by name is the opposite, and kept in the same way, among the bans.
+
 Pure: no I/O and no clock.
 """
 
@@ -31,17 +33,34 @@ class BanError(ValueError):
 
 class BanKind(Enum):
     """
-    What is banned.
+    What is banned, or was allowed.
 
     Attributes:
         PUBKEY: A key, and so whoever owns it.
         EVENT: One event.
         ADDRESS: A network address, or all that begin alike.
+        ALLOWED_PUBKEY: No ban: a key that was allowed by name.
+        ALLOWED_EVENT: No ban: an event that a moderator has nothing against, whoever
+            reports it.
     """
 
     PUBKEY = "pubkey"
     EVENT = "event"
     ADDRESS = "address"
+    ALLOWED_PUBKEY = "allowed pubkey"
+    ALLOWED_EVENT = "allowed event"
+
+
+#: What keeps somebody or something out.
+BANS: Final = (BanKind.PUBKEY, BanKind.EVENT, BanKind.ADDRESS)
+
+#: What ends when the same subject is banned or allowed.
+OPPOSITES: Final = {
+    BanKind.PUBKEY: BanKind.ALLOWED_PUBKEY,
+    BanKind.ALLOWED_PUBKEY: BanKind.PUBKEY,
+    BanKind.EVENT: BanKind.ALLOWED_EVENT,
+    BanKind.ALLOWED_EVENT: BanKind.EVENT,
+}
 
 
 def one_line(reason: str) -> str:
@@ -52,10 +71,10 @@ def one_line(reason: str) -> str:
 @attrs.frozen(slots=True)
 class Ban:
     """
-    A ban.
+    A ban, or what takes its place where something was allowed.
 
     Attributes:
-        kind: What is banned.
+        kind: What is banned or allowed.
         subject: Which one, as :func:`ban_subject` writes it: 64 hexadecimal digits,
             or an address or network such as ``203.0.113.7`` or ``2001:db8::/32``.
         reason: Why, for people, among them those who are banned; may be empty.
@@ -86,7 +105,7 @@ def ban_subject(kind: BanKind, text: str) -> str:
     What ``text`` names, in the one way in which it is kept.
 
     Args:
-        kind: What is banned.
+        kind: What is to be banned or allowed.
         text: A key in hexadecimal, as npub or nprofile; an event's id in hexadecimal,
             as note or nevent; or an IPv4 or IPv6 address, or a network of them such
             as ``203.0.113.0/24``.
@@ -96,7 +115,8 @@ def ban_subject(kind: BanKind, text: str) -> str:
     """
     if kind is BanKind.ADDRESS:
         return _network(text)
-    parse = parse_pubkey if kind is BanKind.PUBKEY else parse_event_id
+    is_event = kind in (BanKind.EVENT, BanKind.ALLOWED_EVENT)
+    parse = parse_event_id if is_event else parse_pubkey
     try:
         return parse(text).hex()
     except Bech32Error as error:

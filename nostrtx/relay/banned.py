@@ -1,5 +1,5 @@
 # -*- test-case-name: tests.relay.test_banned -*-
-"""What is banned, to be asked for every event and every connection."""
+"""What is banned or allowed, to be asked for every event and every connection."""
 
 from __future__ import annotations
 
@@ -13,22 +13,36 @@ from nostrtx.relay.networks import Networks
 
 class Banned:
     """
-    The bans in force, as of the last reading.
+    The bans in force, as of the last reading, and what was allowed.
 
     Attributes:
         pubkeys: Bans of keys, by key.
         events: Bans of events, by id.
+        allowed_pubkeys: Keys that were allowed by name.
+        allowed_events: Events that moderators have nothing against, by id.
     """
 
-    __slots__ = ("_addresses", "_networks", "events", "pubkeys")
+    __slots__ = (
+        *("_addresses", "_by_kind", "_networks"),
+        *("allowed_events", "allowed_pubkeys", "events", "pubkeys"),
+    )
 
     def __init__(self) -> None:
         self.pubkeys: dict[bytes, Ban] = {}
         self.events: dict[bytes, Ban] = {}
+        self.allowed_pubkeys: dict[bytes, Ban] = {}
+        self.allowed_events: dict[bytes, Ban] = {}
+        self._by_kind = {
+            BanKind.PUBKEY: self.pubkeys,
+            BanKind.EVENT: self.events,
+            BanKind.ALLOWED_PUBKEY: self.allowed_pubkeys,
+            BanKind.ALLOWED_EVENT: self.allowed_events,
+        }
         self._addresses: dict[str, Ban] = {}
         self._networks: Networks[Ban] = Networks()
 
     def __len__(self) -> int:
+        """How many bans there are; what was allowed is none."""
         return len(self.pubkeys) + len(self.events) + len(self._addresses)
 
     def take(self, change: BanChange) -> None:
@@ -42,7 +56,7 @@ class Banned:
         if kind is BanKind.ADDRESS:
             self._take_address(subject, change)
             return
-        of_kind = self.pubkeys if kind is BanKind.PUBKEY else self.events
+        of_kind = self._by_kind[kind]
         if change.is_lifted:
             of_kind.pop(bytes.fromhex(subject), None)
         else:
@@ -52,7 +66,7 @@ class Banned:
         """The bans of a kind, in the order in which they were made."""
         if kind is BanKind.ADDRESS:
             return list(self._addresses.values())
-        return list((self.pubkeys if kind is BanKind.PUBKEY else self.events).values())
+        return list(self._by_kind[kind].values())
 
     def hides(self, event: Event) -> bool:
         """Whether ``event`` is not delivered."""

@@ -2,6 +2,8 @@
 """
 Bans that hold in all processes of a relay, at once where news arrives.
 
+What was allowed by name goes the same way.
+
 A command on the store, which tells nobody, takes effect soon after.
 """
 
@@ -17,7 +19,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.store import BanChange, IEventStore
-from nostrtx.nostr.bans import Ban, BanError, BanKind
+from nostrtx.nostr.bans import BANS, OPPOSITES, Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.following import Following
 from nostrtx.relay.moment import Moment
@@ -56,6 +58,21 @@ def _take_up(banned: Banned, changes: Sequence[BanChange]) -> list[BanChange]:
         else:
             taken.append(change)
     return taken
+
+
+async def put_bans(store: IEventStore, bans: Sequence[Ban]) -> None:
+    """
+    Ban or allow, and end the opposite; returns once that is durable.
+
+    Raises:
+        StoreError: The store failed; it is safe to try again.
+    """
+    await store.put_bans(bans)
+    ended = [
+        (OPPOSITES[ban.kind], ban.subject) for ban in bans if ban.kind in OPPOSITES
+    ]
+    if ended:
+        await store.lift_bans(ended)
 
 
 async def read_bans(store: IEventStore) -> Banned:
@@ -117,10 +134,10 @@ class Bans:
 
     async def put(self, bans: Sequence[Ban]) -> None:
         """
-        Ban, here and everywhere.
+        Ban or allow, which ends the opposite, here and everywhere.
 
         Returns:
-            Once the bans are durable and hold here.
+            Once that is durable and holds here.
 
         Raises:
             BanError: The relay's own key is among them; nothing was changed.
@@ -128,15 +145,15 @@ class Bans:
         """
         if any(self._is_own(ban) for ban in bans):
             raise BanError("the relay's own key cannot be banned")
-        await self._store.put_bans(bans)
+        await put_bans(self._store, bans)
         await self.following.changed()
 
     async def lift(self, kind: BanKind, subject: str) -> bool:
         """
-        Lift a ban, here and everywhere.
+        Lift a ban, or allow no longer, here and everywhere.
 
         Returns:
-            Whether there was one; once that is durable and known here.
+            Whether there was such a ban; once that is durable and known here.
 
         Raises:
             StoreError: The store failed.
@@ -167,7 +184,8 @@ class Bans:
     def _tell(self, changes: Sequence[BanChange]) -> None:
         if not changes:
             return
-        self._log.info("{count} bans are in force now.", count=len(self.banned))
+        if any(change.ban.kind in BANS for change in changes):
+            self._log.info("{count} bans are in force now.", count=len(self.banned))
         for kind, follower in self._followers:
             of_kind = [change for change in changes if change.ban.kind is kind]
             if of_kind:

@@ -20,6 +20,7 @@ from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import BanKind
 from nostrtx.nostr.errors import RateLimited, ReasonPrefix, Rejected
+from nostrtx.relay.allowed import AllowedKeys
 from nostrtx.relay.bans import Bans
 from nostrtx.relay.counting import Counting
 from nostrtx.relay.event_log import EventLog
@@ -142,6 +143,7 @@ class Relay:
                 groups, self.own_events, store, clock, settings, self._events
             )
             self._last_rules = (self._groups.admission,)
+        allowed = AllowedKeys(settings, self.bans, access)
         self.rule_book = RuleBook(
             started,
             store,
@@ -149,7 +151,9 @@ class Relay:
             clock,
             random_bytes,
             self.statistics.measurements.rules,
+            allowed.now,
         )
+        allowed.on_change(self.rule_book.allowed_changed)
         self._events.follow(self.rule_book.note)
         self._events.on_removed(self.rule_book.forget)
         # Whoever takes note of an event has done so before it is delivered.

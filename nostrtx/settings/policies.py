@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -20,6 +21,9 @@ from nostrtx.settings.checks import (
     positive,
     shown,
 )
+
+#: What stands for the keys that were allowed by name, where rules name people.
+ALLOWED: Final = "allowed"
 
 #: What may be the name of a list or of a rule.
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -164,7 +168,8 @@ class RuleSettings:
         name: What it is called in the log and in metrics; empty for its number.
         on: What it is about: ``event``, or ``request``: what is asked for.
         kinds: Numbers, and ranges such as ``"30000-39999"``.
-        authors: Names of lists, and public keys: one of them must be the author.
+        authors: Names of lists, ``allowed``, and public keys: one of them must be the
+            author.
         not_authors: Likewise: none of them may be.
         trust: How far from the roots the author may be at most; 0 for the roots.
         addresses: Names of lists, and networks, of which one must hold the client.
@@ -200,6 +205,11 @@ def rule_name(rule: RuleSettings, number: int) -> str:
     return rule.name or f"rule-{number}"
 
 
+def name_allowed(rules: Iterable[RuleSettings]) -> bool:
+    """Whether some rule is about the keys that were allowed by name."""
+    return any(ALLOWED in (*rule.authors, *rule.not_authors) for rule in rules)
+
+
 def table_faults(
     rules: tuple[RuleSettings, ...], lists: dict[str, ListSettings], has_roots: bool
 ) -> list[str]:
@@ -214,6 +224,11 @@ def table_faults(
         for name in lists
         if not is_name(name)
     ]
+    if ALLOWED in lists:
+        faults.append(
+            f"lists.{ALLOWED}: this name stands for the keys that were allowed by"
+            " allowpubkey (NIP-86) or nostrtx allowed"
+        )
     seen: set[str] = set()
     for at, rule in enumerate(rules):
         where = f"rules[{at}]"
@@ -223,7 +238,9 @@ def table_faults(
         seen.add(called)
         for setting in ("authors", "not_authors"):
             for text in getattr(rule, setting):
-                if text not in lists and (fault := _key_fault(text)):
+                if text in lists or text == ALLOWED:
+                    continue
+                if fault := _key_fault(text):
                     faults.append(f"{where}.{setting}: {fault}")
         for text in rule.addresses:
             if text not in lists and not _is_network(text):

@@ -10,6 +10,7 @@ from typing import Any, Final
 from nostrtx import __version__
 from nostrtx.nostr.information import SUPPORTED_NIPS, limitation, relay_information
 from nostrtx.nostr.kinds import GIFT_WRAP, PRIVATE_MESSAGE
+from nostrtx.settings.policies import RuleSettings
 from nostrtx.settings.tree import Settings
 
 MEDIA_TYPE: Final = "application/nostr+json"
@@ -57,7 +58,8 @@ def _optional_nips(settings: Settings) -> list[int]:
     private = settings.auth.private_kinds
     switched = {
         4: PRIVATE_MESSAGE in private,
-        13: settings.limits.min_pow_difficulty > 0,
+        13: settings.limits.min_pow_difficulty > 0
+        or any(rule.pow and not rule.shadow for rule in settings.rules),
         17: GIFT_WRAP in private,
         29: settings.groups.enabled,
         43: settings.membership.enabled,
@@ -80,6 +82,22 @@ def _restricts_writing(settings: Settings) -> bool:
         or settings.nip05.required
         or settings.auth.required in ("write", "both")
         or _members_only(settings) in ("write", "both")
+        or any(map(_is_condition, settings.rules))
+    )
+
+
+def _is_condition(rule: RuleSettings) -> bool:
+    """Whether a rule refuses people by who they are, or asks work of them."""
+    if rule.shadow or rule.on != "event" or rule.verdict == "accept":
+        return False
+    is_about_content = bool(rule.kinds or rule.words or rule.tags)
+    is_about_some = bool(rule.authors or rule.addresses) or rule.trust is not None
+    return (
+        rule.verdict == "pow"
+        or bool(rule.not_authors)
+        or rule.authenticated is False
+        # Whom no rule before has accepted is refused.
+        or not (is_about_content or is_about_some or rule.authenticated)
     )
 
 

@@ -23,6 +23,16 @@ class SubjectTests(SynchronousTestCase):
         for text in (_KEY.hex(), encode(Note(_KEY)), encode(Nevent(_KEY))):
             self.assertEqual(ban_subject(BanKind.EVENT, text), _KEY.hex())
 
+    def test_allowed(self) -> None:
+        """What is allowed is named like what is banned."""
+        npub, note = encode(Npub(_KEY)), encode(Note(_KEY))
+        for kind, text in (
+            (BanKind.ALLOWED_PUBKEY, npub),
+            (BanKind.ALLOWED_EVENT, note),
+        ):
+            self.assertEqual(ban_subject(kind, text), _KEY.hex())
+        self.assertRaises(BanError, ban_subject, BanKind.ALLOWED_PUBKEY, note)
+
     def test_secret_key(self) -> None:
         """A secret key is refused and not repeated."""
         nsec = encode(Nsec(_KEY))

@@ -47,6 +47,20 @@ class BannedTests(SynchronousTestCase):
         self.change(Ban(BanKind.EVENT, request.id.hex()))
         self.assertRaises(Rejected, self.banned.check_event, request)
 
+    def test_allowed(self) -> None:
+        """What was allowed is known, and is no ban."""
+        key = self.change(Ban(BanKind.ALLOWED_PUBKEY, ALICE.hex(), "a friend"))
+        note = make_event(pubkey=ALICE)
+        event = self.change(Ban(BanKind.ALLOWED_EVENT, note.id.hex()))
+        self.assertEqual(len(self.banned), 0)
+        self.assertEqual(self.banned.allowed_pubkeys, {ALICE: key})
+        self.assertEqual(self.banned.bans(BanKind.ALLOWED_EVENT), [event])
+        self.assertEqual(self.banned.bans(BanKind.PUBKEY), [])
+        self.banned.check_event(note)
+        self.assertFalse(self.banned.hides(note))
+        self.change(key, is_lifted=True)
+        self.assertEqual(self.banned.allowed_pubkeys, {})
+
     def test_event(self) -> None:
         """A banned event is refused and hidden, others of its author are not."""
         one, other = make_event(content="1"), make_event(content="2")

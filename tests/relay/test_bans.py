@@ -103,6 +103,18 @@ class BansTests(SynchronousTestCase):
         self.assertTrue(change.is_lifted)
         self.assertFalse(self.do(self.bans.lift(BanKind.PUBKEY, ALICE.hex())))
 
+    def test_opposite(self) -> None:
+        """Who is banned is allowed no longer, and who is allowed not banned."""
+        allowed = Ban(BanKind.ALLOWED_PUBKEY, ALICE.hex(), "a friend", 3)
+        self.do(self.bans.put([allowed]))
+        self.do(self.bans.put([_ALICES, _NETWORK]))
+        self.assertEqual(self.bans.banned.bans(BanKind.ALLOWED_PUBKEY), [])
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        self.do(self.bans.put([allowed]))
+        self.assertEqual(self.bans.banned.bans(BanKind.ALLOWED_PUBKEY), [allowed])
+        self.assertEqual(self.banned_keys(), [])
+        self.assertEqual(self.bans.banned.bans(BanKind.ADDRESS), [_NETWORK])
+
     def test_each_hears_of_its_kind(self) -> None:
         """Followers hear of their own kind of bans, of all at once."""
         self.do(self.bans.put([_ALICES, _NETWORK, _BOBS]))

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.consistency import check_consistency
 from nostrtx.nostr.bech32 import Nsec, encode
 from nostrtx.settings.file import ConfigError, parse_settings
-from nostrtx.settings.policies import RuleSettings
+from nostrtx.settings.policies import RuleSettings, name_allowed
 
 _NPUB = "npub1van3ayyyqdcls4lels8dt5lsuj8qtp246p8qrfhxjyaagwly3gysjyrky6"
 _KEY = "67671e90840371f857f9fc0ed5d3f0e48e058555d04e01a6e6913bd43be48a09"
@@ -152,6 +152,15 @@ class TableFaultsTests(SynchronousTestCase):
                 "rules[1].tags: must not be stated on requests",
             ],
         )
+
+    def test_allowed(self) -> None:
+        """Keys that were allowed by name are a list that nobody can state."""
+        good = '[[rules]]\nnot_authors = ["allowed"]'
+        self.assertEqual(self.faults(good), [])
+        self.assertTrue(name_allowed(parse_settings(good).rules))
+        self.assertFalse(name_allowed([RuleSettings(words=("allowed",))]))
+        (fault,) = self.faults("[lists.allowed]")
+        self.assertTrue(fault.startswith("lists.allowed: "), fault)
 
     def test_secret_keys(self) -> None:
         """A secret key where a public one belongs is not shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from nostrtx.interfaces.store import BanChange
+from nostrtx.interfaces.store import BanChange, SaveOutcome
 from nostrtx.nostr.bans import Ban, BanKind
 from tests.storage.events import ALICE, BOB, make_event
 from tests.storage.store_case import DELETED, STORED, StoreCase
@@ -68,6 +68,26 @@ class BanTests(StoreCase):
         self.assertEqual(
             [(c.ban.kind, c.is_lifted) for c in self.changes()],
             [(BanKind.PUBKEY, False), (BanKind.EVENT, True)],
+        )
+
+    def test_allowed(self) -> None:
+        """What was allowed is kept in the same way, and bans nothing."""
+        note = make_event()
+        self.save(note)
+        key = Ban(BanKind.ALLOWED_PUBKEY, ALICE.hex(), "a friend", 5)
+        event = Ban(BanKind.ALLOWED_EVENT, note.id.hex())
+        self.ban(key, event, pubkey_ban(ALICE))
+        self.assertEqual([c.ban for c in self.changes()][:2], [key, event])
+        self.assertEqual(self.save(note), [SaveOutcome.DUPLICATE])
+        self.assertEqual(self.lift(event), 1)
+        self.assertEqual(self.save(note), [SaveOutcome.DUPLICATE])
+        self.assertEqual(
+            [(c.ban.kind, c.is_lifted) for c in self.changes()],
+            [
+                (BanKind.ALLOWED_PUBKEY, False),
+                (BanKind.PUBKEY, False),
+                (BanKind.ALLOWED_EVENT, True),
+            ],
         )
 
     def test_only_what_changed(self) -> None:

@@ -15,6 +15,7 @@ from nostrtx.settings.access import (
 )
 from nostrtx.settings.identity import DiscoverySettings, RelaySettings
 from nostrtx.settings.limits import LimitSettings, NegentropySettings
+from nostrtx.settings.policies import RuleSettings
 from nostrtx.settings.storing import SearchSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.information import information_of, wants_information
@@ -101,6 +102,23 @@ class ConditionsTests(SynchronousTestCase):
         ):
             self.assertEqual(self.limitation(settings), (False, True))
 
+    def test_restricting_rules(self) -> None:
+        """Rules that are about who somebody is, or about work, restrict writing."""
+        for restricts, *rules in (
+            (True, RuleSettings(not_authors=("allowed",))),
+            (True, RuleSettings(authenticated=False)),
+            (True, RuleSettings(verdict="pow", pow=8)),
+            (True, RuleSettings(trust=1, verdict="accept"), RuleSettings()),
+            (False, RuleSettings(not_authors=("allowed",), shadow=True)),
+            (False, RuleSettings(not_authors=("allowed",), on="request")),
+            (False, RuleSettings(authors=("spammers",))),
+            (False, RuleSettings(addresses=("203.0.113.0/24",))),
+            (False, RuleSettings(kinds=(4,)), RuleSettings(words=("casino",))),
+            (False, RuleSettings(trust=1, verdict="accept")),
+        ):
+            settings = Settings(rules=tuple(rules))
+            self.assertEqual(self.limitation(settings), (False, restricts), rules)
+
     def test_eose_hints(self) -> None:
         """Hints in EOSE are announced only where they are sent."""
         for is_on in (True, False):
@@ -115,6 +133,10 @@ class ConditionsTests(SynchronousTestCase):
             (Settings(), {4, 17, 42, 59, 70}),
             (
                 Settings(limits=LimitSettings(min_pow_difficulty=8)),
+                {4, 13, 17, 42, 59, 70},
+            ),
+            (
+                Settings(rules=(RuleSettings(verdict="pow", pow=8),)),
                 {4, 13, 17, 42, 59, 70},
             ),
             (Settings(auth=AuthSettings(private_kinds=(1059,))), {17, 42, 59, 70}),

@@ -1,15 +1,18 @@
 # -*- test-case-name: tests.relay.management.test_admitting -*-
 """
-Members and their roles, changed from afar (NIP-86, NIP-43).
+Who is allowed, and the roles of members, changed from afar (NIP-86, NIP-43).
 
-The keys that are allowed are those of the members.
+On a relay with members, the keys that are allowed are theirs.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Protocol
 
-from nostrtx.nostr.bans import BanKind
+from twisted.internet.interfaces import IReactorTime
+
+from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.management import Call, CallError
 from nostrtx.nostr.membership import Role
 from nostrtx.relay.bans import Bans
@@ -26,19 +29,97 @@ MAX_DESCRIPTION: Final = 1000
 _MOST_COLOR: Final = 360
 
 
-def admitting_methods(bans: Bans, membership: Membership) -> dict[str, Method]:
+class Admission(Protocol):
+    """Who is allowed."""
+
+    async def allow(self, pubkey: str, reason: str) -> None:
+        """Allow a key, here and everywhere, also one that was banned."""
+
+    async def unallow(self, pubkey: str) -> None:
+        """Allow it no longer."""
+
+    def listed(self) -> list[dict[str, str]]:
+        """All of them, as a call is answered."""
+
+
+class AllowedByName:
     """
-    The methods for members and roles, by name.
+    Keys that were allowed, on a relay without members; rules may name them.
 
     Args:
-        bans: Of the relay.
-        membership: Its members.
+        bans: Of the relay, among which they are kept.
+        clock: Wall-clock time.
     """
-    members, roles = _Members(bans, membership), _Roles(membership)
+
+    def __init__(self, bans: Bans, clock: IReactorTime) -> None:
+        self._bans = bans
+        self._clock = clock
+
+    async def allow(self, pubkey: str, reason: str) -> None:
+        """See :meth:`Admission.allow`."""
+        now = int(self._clock.seconds())
+        await self._bans.put([Ban(BanKind.ALLOWED_PUBKEY, pubkey, reason, now)])
+
+    async def unallow(self, pubkey: str) -> None:
+        """See :meth:`Admission.unallow`."""
+        await self._bans.lift(BanKind.ALLOWED_PUBKEY, pubkey)
+
+    def listed(self) -> list[dict[str, str]]:
+        """See :meth:`Admission.listed`."""
+        return listed(self._bans.banned.bans(BanKind.ALLOWED_PUBKEY), "pubkey")
+
+
+class AllowedMembers:
+    """
+    Keys that are allowed because they are members'.
+
+    Args:
+        bans: Of the relay: no member is banned.
+        membership: The members of the relay.
+    """
+
+    def __init__(self, bans: Bans, membership: Membership) -> None:
+        self._bans = bans
+        self._membership = membership
+
+    async def allow(self, pubkey: str, reason: str) -> None:
+        """See :meth:`Admission.allow`."""
+        member = bytes.fromhex(pubkey)
+        await self._membership.change(lambda register: register.let_in(member))
+        await self._bans.lift(BanKind.PUBKEY, pubkey)
+
+    async def unallow(self, pubkey: str) -> None:
+        """See :meth:`Admission.unallow`."""
+        member = bytes.fromhex(pubkey)
+        await self._membership.change(lambda register: register.remove_member(member))
+
+    def listed(self) -> list[dict[str, str]]:
+        """See :meth:`Admission.listed`."""
+        return [{"pubkey": pubkey.hex()} for pubkey in self._membership.members]
+
+
+def listed(bans: Iterable[Ban], called: str) -> list[dict[str, str]]:
+    """What was banned or allowed, as a call is answered."""
+    return [
+        {called: ban.subject} | ({"reason": ban.reason} if ban.reason else {})
+        for ban in bans
+    ]
+
+
+def admitting_methods(admission: Admission) -> dict[str, Method]:
+    """The methods that let people in, by name."""
+    keys = _Keys(admission)
     return {
-        "allowpubkey": Method(members.allow),
-        "unallowpubkey": Method(members.unallow),
-        "listallowedpubkeys": Method(members.allowed),
+        "allowpubkey": Method(keys.allow),
+        "unallowpubkey": Method(keys.unallow),
+        "listallowedpubkeys": Method(keys.allowed),
+    }
+
+
+def role_methods(membership: Membership) -> dict[str, Method]:
+    """The methods for the roles of members, by name."""
+    roles = _Roles(membership)
+    return {
         "createrole": Method(roles.create, True),
         "editrole": Method(roles.edit, True),
         "deleterole": Method(roles.delete, True),
@@ -47,27 +128,22 @@ def admitting_methods(bans: Bans, membership: Membership) -> dict[str, Method]:
     }
 
 
-class _Members:
-    """Who is a member."""
+class _Keys:
+    """Who is allowed."""
 
-    def __init__(self, bans: Bans, membership: Membership) -> None:
-        self._bans = bans
-        self._membership = membership
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
     async def allow(self, call: Call) -> bool:
-        pubkey = call.pubkey_param(0)
-        member = bytes.fromhex(pubkey)
-        await self._membership.change(lambda register: register.let_in(member))
-        await self._bans.lift(BanKind.PUBKEY, pubkey)
+        await self._admission.allow(call.pubkey_param(0), call.reason_param(1))
         return True
 
     async def unallow(self, call: Call) -> bool:
-        member = bytes.fromhex(call.pubkey_param(0))
-        await self._membership.change(lambda register: register.remove_member(member))
+        await self._admission.unallow(call.pubkey_param(0))
         return True
 
     async def allowed(self, call: Call) -> object:
-        return [{"pubkey": pubkey.hex()} for pubkey in self._membership.members]
+        return self._admission.listed()
 
 
 class _Roles:

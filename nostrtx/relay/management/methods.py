@@ -17,7 +17,14 @@ from nostrtx.nostr.bans import Ban, BanKind, ban_subject
 from nostrtx.nostr.kinds import MAX_KIND
 from nostrtx.nostr.management import Call, CallError
 from nostrtx.relay.bans import Bans
-from nostrtx.relay.management.admitting import admitting_methods
+from nostrtx.relay.management.admitting import (
+    Admission,
+    AllowedByName,
+    AllowedMembers,
+    admitting_methods,
+    listed,
+    role_methods,
+)
 from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.profile import Profile
@@ -51,7 +58,12 @@ def methods(
         settings: Name those who cannot be banned.
         clock: Wall-clock time.
     """
-    banning = _Banning(bans, membership, settings, clock)
+    admission: Admission
+    if membership is None:
+        admission = AllowedByName(bans, clock)
+    else:
+        admission = AllowedMembers(bans, membership)
+    banning = _Banning(bans, admission, settings, clock)
     known = {
         "banpubkey": Method(banning.ban_pubkey),
         "unbanpubkey": Method(banning.unban_pubkey),
@@ -70,9 +82,10 @@ def methods(
         "allowkind": Method(_Kinds(kinds).allow, True),
         "disallowkind": Method(_Kinds(kinds).disallow, True),
         "listallowedkinds": Method(_Kinds(kinds).allowed),
+        **admitting_methods(admission),
     }
     if membership is not None:
-        known |= admitting_methods(bans, membership)
+        known |= role_methods(membership)
     return known
 
 
@@ -82,12 +95,12 @@ class _Banning:
     def __init__(
         self,
         bans: Bans,
-        membership: Membership | None,
+        admission: Admission,
         settings: LiveSettings,
         clock: IReactorTime,
     ) -> None:
         self._bans = bans
-        self._membership = membership
+        self._admission = admission
         self._settings = settings
         self._clock = clock
 
@@ -97,11 +110,7 @@ class _Banning:
         if pubkey in (*management.owners, *management.moderators):
             raise CallError("owners and moderators cannot be banned")
         await self._ban(BanKind.PUBKEY, pubkey, call.reason_param(1))
-        if self._membership is not None:
-            member = bytes.fromhex(pubkey)
-            await self._membership.change(
-                lambda register: register.remove_member(member)
-            )
+        await self._admission.unallow(pubkey)
         return True
 
     async def unban_pubkey(self, call: Call) -> bool:
@@ -140,10 +149,7 @@ class _Banning:
         await self._bans.put([Ban(kind, subject, reason, now)])
 
     def _listed(self, kind: BanKind, called: str) -> list[dict[str, str]]:
-        return [
-            {called: ban.subject} | ({"reason": ban.reason} if ban.reason else {})
-            for ban in self._bans.banned.bans(kind)
-        ]
+        return listed(self._bans.banned.bans(kind), called)
 
 
 class _Naming:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.membership import INVITE, JOIN_REQUEST, LEAVE_REQUEST, Members
@@ -22,13 +22,13 @@ class Access:
         settings: What is for members only.
 
     Attributes:
-        members: Those of this moment.
         guards_reading: Whether only members may read.
         guards_writing: Whether only members may write.
     """
 
     def __init__(self, settings: LiveSettings) -> None:
-        self.members: Members = {}
+        self._members: Members = {}
+        self._listeners: list[Callable[[], None]] = []
         settings.follow(self._apply)
 
     def _apply(self, settings: Settings) -> None:
@@ -38,9 +38,26 @@ class Access:
         self._open_to_read = frozenset({*membership.open_kinds, INVITE})
         self._open_to_write = _REQUESTS.union(membership.open_kinds)
 
+    @property
+    def members(self) -> Members:
+        """Those of this moment."""
+        return self._members
+
+    @members.setter
+    def members(self, members: Members) -> None:
+        have_changed = members != self._members
+        self._members = members
+        if have_changed:
+            for call in self._listeners:
+                call()
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made whenever there are other members than before."""
+        self._listeners.append(call)
+
     def is_member(self, pubkeys: Collection[bytes]) -> bool:
         """Whether one of the keys, which a client has proved to own, is a member's."""
-        members = self.members
+        members = self._members
         return any(pubkey in members for pubkey in pubkeys)
 
     def may_write(self, kind: int, pubkeys: Collection[bytes]) -> bool:

@@ -13,7 +13,6 @@ from typing import Final
 import attrs
 
 from nostrtx.interfaces.policies import Source
-from nostrtx.nostr.bech32 import parse_pubkey
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import GIFT_WRAPS, parse_kinds
@@ -149,13 +148,7 @@ class Resolved:
         return networks
 
     def _people(self, texts: Sequence[str]) -> frozenset[bytes]:
-        people: set[bytes] = set()
-        for text in texts:
-            if text in self._lists:
-                people |= self._lists.entries(text).pubkeys
-            else:
-                people.add(parse_pubkey(text))
-        return frozenset(people)
+        return frozenset().union(*map(self._lists.people, texts))
 
 
 def words_of(rule: RuleSettings, lists: Lists) -> frozenset[str]:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.store import IEventStore
+from nostrtx.nostr.bech32 import parse_pubkey
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.lists import parse_list_address
 from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.entries import Entries
 from nostrtx.relay.policies.list_files import InThread, ListFiles
 from nostrtx.relay.policies.nostr_lists import NostrLists
-from nostrtx.settings.policies import ListSettings
+from nostrtx.settings.policies import ALLOWED, ListSettings
 
 
 class Lists:
@@ -27,6 +28,7 @@ class Lists:
         settings: Each by its name.
         store: Where Nostr lists are.
         clock: Wall-clock time.
+        allowed: The keys that are allowed by name.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Lists:
         settings: Mapping[str, ListSettings],
         store: IEventStore,
         clock: IReactorTime,
+        allowed: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
+        self._allowed = allowed
         self._listeners: list[Callable[[], None]] = []
         self._stated = {name: _stated(one) for name, one in settings.items()}
         self._addresses = {
@@ -90,6 +94,18 @@ class Lists:
                 *[self._nostr.entries(address) for address in self._addresses[name]],
             ]
         )
+
+    def people(self, text: str) -> frozenset[bytes]:
+        """Those whom a rule names: a list, those who are allowed, or one person."""
+        if text in self:
+            return self.entries(text).pubkeys
+        if text == ALLOWED:
+            return self._allowed()
+        return frozenset((parse_pubkey(text),))
+
+    def allowed_changed(self) -> None:
+        """Other keys are allowed by name than before."""
+        self._changed()
 
     def note(self, event: Event, seq: int, now: float) -> None:
         """Take note of an event along the log."""

@@ -45,6 +45,7 @@ class RuleBook:
         clock: Wall-clock time.
         random_bytes: Makes what nobody can guess.
         held: Counts how often each rule has held.
+        allowed: The keys that are allowed by name.
 
     Attributes:
         loaded: When all lists have been read since the start.
@@ -58,6 +59,7 @@ class RuleBook:
         clock: IReactorTime,
         random_bytes: Callable[[int], bytes],
         held: Counter[str],
+        allowed: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
         self.loaded = Moment()
         self._settings = settings
@@ -66,6 +68,7 @@ class RuleBook:
         self._clock = clock
         self._random_bytes = random_bytes
         self._held = held
+        self._allowed = allowed
         self._tasks = BackgroundTasks()
         self._in_thread: InThread | None = None
         self._trust = self._new_trust(settings)
@@ -133,6 +136,10 @@ class RuleBook:
         self._coming.start(self._in_thread)
         self._tasks.start(self._replace(settings, self._coming), "Reading lists")
 
+    def allowed_changed(self) -> None:
+        """Take note that other keys are allowed by name than before."""
+        self._lists.allowed_changed()
+
     async def known(self) -> None:
         """Return when lists are read, and it is known whom to trust."""
         await self.loaded.wait()
@@ -174,7 +181,7 @@ class RuleBook:
         )
 
     def _new_lists(self, settings: Settings) -> Lists:
-        return Lists(settings.lists, self._store, self._clock)
+        return Lists(settings.lists, self._store, self._clock, self._allowed)
 
     def _new_trust(self, settings: Settings) -> Trust:
         return Trust(

@@ -8,7 +8,46 @@ from nostrtx.settings.access import MembershipSettings
 from tests.relay.management.management_case import MODERATOR, ManagementCase
 from tests.storage.events import NOW, public_key, signed_event
 
-_ALICE = public_key(11)
+_ALICE, _BOB = public_key(11), public_key(12)
+
+
+class KeysTests(ManagementCase):
+    """Keys that are allowed by name, on a relay without members."""
+
+    def test_allowed(self) -> None:
+        """Whom a moderator allows is on the list, with the reason, until taken off."""
+        self.assertEqual(self.result("listallowedpubkeys"), [])
+        for _ in range(2):
+            self.assertIs(
+                self.result("allowpubkey", _ALICE.hex(), "a\nfriend", by=MODERATOR),
+                True,
+            )
+        self.result("allowpubkey", _BOB.hex())
+        listed = [
+            {"pubkey": _ALICE.hex(), "reason": "a friend"},
+            {"pubkey": _BOB.hex()},
+        ]
+        self.assertEqual(self.result("listallowedpubkeys"), listed)
+        for _ in range(2):
+            self.assertIs(self.result("unallowpubkey", _ALICE.hex(), "sorry"), True)
+        self.assertEqual(self.result("listallowedpubkeys"), listed[1:])
+        self.assertEqual(self.result("listbannedpubkeys"), [])
+
+    def test_banned(self) -> None:
+        """Who is banned is allowed no longer, and who is allowed not banned."""
+        self.result("allowpubkey", _ALICE.hex())
+        self.result("banpubkey", _ALICE.hex())
+        self.assertEqual(self.result("listallowedpubkeys"), [])
+        self.result("allowpubkey", _ALICE.hex())
+        self.assertEqual(self.result("listbannedpubkeys"), [])
+        self.assertEqual(self.result("listallowedpubkeys"), [{"pubkey": _ALICE.hex()}])
+
+    def test_parameters(self) -> None:
+        """What is no key is refused."""
+        for method in ("allowpubkey", "unallowpubkey"):
+            self.assertIn("64 lower-case", self.error(method, "npub1x"))
+        self.assertIn("the reason", self.error("allowpubkey", _ALICE.hex(), 5))
+        self.assertEqual(self.result("listallowedpubkeys"), [])
 
 
 class MembersTests(ManagementCase):

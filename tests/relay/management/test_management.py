@@ -150,6 +150,7 @@ class ManagementTests(ManagementCase):
             [
                 "allowevent",
                 "allowkind",
+                "allowpubkey",
                 "banevent",
                 "banpubkey",
                 "blockip",
@@ -158,9 +159,11 @@ class ManagementTests(ManagementCase):
                 "changerelayname",
                 "disallowkind",
                 "listallowedkinds",
+                "listallowedpubkeys",
                 "listbannedevents",
                 "listbannedpubkeys",
                 "listblockedips",
+                "unallowpubkey",
                 "unbanevent",
                 "unbanpubkey",
                 "unblockip",
@@ -174,7 +177,7 @@ class ManagementTests(ManagementCase):
 
     def test_unknown_method(self) -> None:
         """A method that is not there gets an error."""
-        for name in ("createrole", "allowpubkey", "BANPUBKEY", ""):
+        for name in ("createrole", "assignrole", "BANPUBKEY", ""):
             self.assertIn("no such method", self.error(name, "x"))
 
     def test_no_call(self) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from nostrtx.nostr.bech32 import Npub, encode
 from nostrtx.relay.policies.lists import Lists
 from nostrtx.settings.policies import ListSettings
 from nostrtx.storage.memory import MemoryEventStore
 from tests.relay.policies.test_list_files import at_once
 from tests.relay.policies.test_nostr_lists import listing, people
-from tests.storage.events import ALICE, NOW
+from tests.storage.events import ALICE, BOB, NOW
 
 
 class ListsTests(SynchronousTestCase):
@@ -51,6 +52,24 @@ class ListsTests(SynchronousTestCase):
         self.assertNotIn("none", self.lists)
         self.assertRaises(KeyError, self.lists.entries, "none")
         self.assertEqual(len(self.lists.entries("empty")), 0)
+
+    def test_people(self) -> None:
+        """A rule names a list, those who are allowed, or one person."""
+        allowed = {BOB}
+        lists = Lists(
+            {"all": ListSettings(pubkeys=(ALICE.hex(),))},
+            self.store,
+            Clock(),
+            lambda: frozenset(allowed),
+        )
+        self.assertEqual(lists.people("all"), {ALICE})
+        self.assertEqual(lists.people(encode(Npub(BOB))), {BOB})
+        self.assertEqual(lists.people("allowed"), {BOB})
+        lists.on_change(self.changed)
+        allowed.clear()
+        lists.allowed_changed()
+        self.assertEqual(self.changes, 1)
+        self.assertEqual(lists.people("allowed"), frozenset())
 
     def test_union(self) -> None:
         """A list is all that its sources hold."""
