@@ -128,9 +128,6 @@ class Relay:
             )
             invitations = Invitations(self._membership, access, settings)
             rules.append(self._membership)
-        self.management = Management(
-            settings, store, broadcaster, clock, self.bans, self._membership, urls
-        )
         self._identifiers: IdentifierPolicy | None = None
         if started.nip05.required:
             self._identifiers = IdentifierPolicy(store, clock, settings)
@@ -154,6 +151,16 @@ class Relay:
             allowed.now,
         )
         allowed.on_change(self.rule_book.allowed_changed)
+        self.management = Management(
+            settings,
+            store,
+            broadcaster,
+            clock,
+            self.bans,
+            self._membership,
+            self.rule_book,
+            urls,
+        )
         self._events.follow(self.rule_book.note)
         self._events.on_removed(self.rule_book.forget)
         # Whoever takes note of an event has done so before it is delivered.

@@ -69,14 +69,13 @@ class AllowedKinds:
             "the kinds that are allowed",
         )
 
-    def managed_by(self, keys: Collection[str]) -> None:
+    def managed_by(self, managers: frozenset[bytes]) -> None:
         """
         Say who manages the relay, and may publish any kind.
 
-        Args:
-            keys: In hexadecimal. If there are none, all kinds are allowed.
+        If nobody does, all kinds are allowed.
         """
-        self._managers = frozenset(map(bytes.fromhex, keys))
+        self._managers = managers
 
     def check_event(self, event: Event, source: Source) -> None:
         """Refuse an event of a kind that is not allowed."""

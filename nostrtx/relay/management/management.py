@@ -31,13 +31,16 @@ from nostrtx.nostr.management import (
     parse_call,
     result_of_call,
 )
+from nostrtx.relay.allowed import with_managers
 from nostrtx.relay.bans import Bans
 from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.methods import methods
 from nostrtx.relay.management.profile import Profile
+from nostrtx.relay.management.reported import Reported
 from nostrtx.relay.management.used_once import UsedOnce
 from nostrtx.relay.membership.members import Membership
+from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 
@@ -54,6 +57,7 @@ class Management:
         clock: Wall-clock time.
         bans: Of the relay.
         membership: Its members, if it has any.
+        rule_book: Knows whom the roots trust.
         urls: The URLs by which clients know this relay.
 
     Attributes:
@@ -71,6 +75,7 @@ class Management:
         clock: IReactorTime,
         bans: Bans,
         membership: Membership | None,
+        rule_book: RuleBook,
         urls: Callable[[], Sequence[str]],
     ) -> None:
         started = settings.now
@@ -82,18 +87,21 @@ class Management:
         )
         self._used = UsedOnce(store, clock)
         self._bans = bans
+        self._rule_book = rule_book
         self._urls = urls
         self._clock = clock
+        reported = Reported(store, clock, bans.banned, self._nearest, self._is_trusted)
         self._methods = methods(
-            bans, membership, self.profile, self.kinds, settings, clock
+            bans, membership, self.profile, self.kinds, reported, settings, clock
         )
         settings.follow(self._apply)
 
     def _apply(self, settings: Settings) -> None:
         self._owners = frozenset(settings.management.owners)
         self._moderators = frozenset(settings.management.moderators)
+        self._managers = with_managers((), settings.management)
         self.profile.restate(settings.relay)
-        self.kinds.managed_by(self._owners | self._moderators)
+        self.kinds.managed_by(self._managers)
 
     def start(self) -> None:
         """Follow what owners change; the store is open."""
@@ -179,6 +187,13 @@ class Management:
             for name, method in self._methods.items()
             if not method.is_for_owners
         }
+
+    def _nearest(self, most: int) -> list[bytes]:
+        """Whose reports count first: those in charge, and whom the roots trust."""
+        return [*self._managers, *self._rule_book.nearest(most)][:most]
+
+    def _is_trusted(self, pubkey: bytes) -> bool:
+        return pubkey in self._managers or self._rule_book.is_trusted(pubkey)
 
     async def _do(self, call: Call, known: dict[str, Method]) -> object:
         if call.method == "supportedmethods":

@@ -28,6 +28,7 @@ from nostrtx.relay.management.admitting import (
 from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.profile import Profile
+from nostrtx.relay.management.reported import Reported
 from nostrtx.relay.membership.members import Membership
 from nostrtx.settings.live import LiveSettings
 
@@ -44,6 +45,7 @@ def methods(
     membership: Membership | None,
     profile: Profile,
     kinds: AllowedKinds,
+    reported: Reported,
     settings: LiveSettings,
     clock: IReactorTime,
 ) -> dict[str, Method]:
@@ -55,6 +57,7 @@ def methods(
         membership: Its members, if it has any.
         profile: What it says of itself.
         kinds: What may be published.
+        reported: What people have reported.
         settings: Name those who cannot be banned.
         clock: Wall-clock time.
     """
@@ -70,9 +73,9 @@ def methods(
         "listbannedpubkeys": Method(banning.banned_pubkeys),
         "banevent": Method(banning.ban_event),
         "unbanevent": Method(banning.unban_event),
-        # There are no other lists of events than the one of those that are banned.
-        "allowevent": Method(banning.unban_event),
+        "allowevent": Method(banning.allow_event),
         "listbannedevents": Method(banning.banned_events),
+        "listeventsneedingmoderation": Method(_Reports(reported).listed),
         "blockip": Method(banning.block_address),
         "unblockip": Method(banning.unblock_address),
         "listblockedips": Method(banning.blocked_addresses),
@@ -109,7 +112,7 @@ class _Banning:
         management = self._settings.now.management
         if pubkey in (*management.owners, *management.moderators):
             raise CallError("owners and moderators cannot be banned")
-        await self._ban(BanKind.PUBKEY, pubkey, call.reason_param(1))
+        await self._put(BanKind.PUBKEY, pubkey, call.reason_param(1))
         await self._admission.unallow(pubkey)
         return True
 
@@ -122,11 +125,16 @@ class _Banning:
 
     async def ban_event(self, call: Call) -> bool:
         event_id, reason = call.hex_param(0, _ID), call.reason_param(1)
-        await self._ban(BanKind.EVENT, event_id, reason)
+        await self._put(BanKind.EVENT, event_id, reason)
         return True
 
     async def unban_event(self, call: Call) -> bool:
         await self._bans.lift(BanKind.EVENT, call.hex_param(0, _ID))
+        return True
+
+    async def allow_event(self, call: Call) -> bool:
+        event_id, reason = call.hex_param(0, _ID), call.reason_param(1)
+        await self._put(BanKind.ALLOWED_EVENT, event_id, reason)
         return True
 
     async def banned_events(self, call: Call) -> object:
@@ -134,7 +142,7 @@ class _Banning:
 
     async def block_address(self, call: Call) -> bool:
         reason = call.reason_param(1)
-        await self._ban(BanKind.ADDRESS, _address(call), reason)
+        await self._put(BanKind.ADDRESS, _address(call), reason)
         return True
 
     async def unblock_address(self, call: Call) -> bool:
@@ -144,12 +152,25 @@ class _Banning:
     async def blocked_addresses(self, call: Call) -> object:
         return self._listed(BanKind.ADDRESS, "ip")
 
-    async def _ban(self, kind: BanKind, subject: str, reason: str) -> None:
+    async def _put(self, kind: BanKind, subject: str, reason: str) -> None:
         now = int(self._clock.seconds())
         await self._bans.put([Ban(kind, subject, reason, now)])
 
     def _listed(self, kind: BanKind, called: str) -> list[dict[str, str]]:
         return listed(self._bans.banned.bans(kind), called)
+
+
+class _Reports:
+    """Events that people have reported."""
+
+    def __init__(self, reported: Reported) -> None:
+        self._reported = reported
+
+    async def listed(self, call: Call) -> object:
+        return [
+            {"id": id_.hex(), "reason": reason}
+            for id_, reason in await self._reported.undecided()
+        ]
 
 
 class _Naming:

@@ -140,6 +140,14 @@ class RuleBook:
         """Take note that other keys are allowed by name than before."""
         self._lists.allowed_changed()
 
+    def is_trusted(self, pubkey: bytes) -> bool:
+        """Whether the roots lead to somebody."""
+        return self._trust.depth(pubkey) is not None
+
+    def nearest(self, most: int) -> list[bytes]:
+        """So many of those who are trusted, as :meth:`Trust.nearest`."""
+        return self._trust.nearest(most)
+
     async def known(self) -> None:
         """Return when lists are read, and it is known whom to trust."""
         await self.loaded.wait()

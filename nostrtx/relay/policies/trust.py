@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -101,6 +102,10 @@ class Trust:
     def depth(self, pubkey: bytes) -> int | None:
         """How many steps lead from a root to somebody; None if none do."""
         return self._depths.get(pubkey)
+
+    def nearest(self, most: int) -> list[bytes]:
+        """So many of those who are trusted, the nearest first as far as is known."""
+        return list(islice(self._depths, most))
 
     def start(self) -> None:
         """Take what is known from the store, and keep up; the store is open."""

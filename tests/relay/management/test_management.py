@@ -163,6 +163,7 @@ class ManagementTests(ManagementCase):
                 "listbannedevents",
                 "listbannedpubkeys",
                 "listblockedips",
+                "listeventsneedingmoderation",
                 "unallowpubkey",
                 "unbanevent",
                 "unbanpubkey",
