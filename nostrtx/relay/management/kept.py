@@ -1,11 +1,12 @@
 # -*- test-case-name: tests.relay.management.test_profile -*-
-"""Something small that owners change while the relay runs, for all its processes."""
+"""What owners change while the relay runs: small, in its store, for all processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -18,38 +19,42 @@ from nostrtx.relay.following import Following
 Members = dict[str, Any]
 
 
-class Kept(Following):
+class Kept:
     """
-    Members of a JSON object that is kept in the store.
+    Members of a JSON object that is kept in the store; made by :meth:`Keeping.keep`.
 
     Args:
-        store: Where it is kept.
-        name: What it is called there.
+        keeping: Where, and who tells whom.
+        name: What it is called in the store.
+        topic: Of the bus.
+        what: What it is, for the log.
         heed: Called with the members whenever they are others than before; at first
             there are none.
-        broadcaster: Hears from other processes, and tells them.
-        topic: Of the bus.
-        clock: Wall-clock time.
-        poll_seconds: How often the store is asked for what nobody told.
-        what: What it is, for the log.
+
+    Attributes:
+        following: Reads it; is started and stopped.
     """
 
     def __init__(
         self,
-        store: IEventStore,
+        keeping: Keeping,
         name: str,
-        heed: Callable[[Members], None],
-        broadcaster: IBroadcaster,
         topic: str,
-        clock: IReactorTime,
-        poll_seconds: float,
         what: str,
+        heed: Callable[[Members], None],
     ) -> None:
-        self._store = store
+        self._store = keeping.store
         self._name = name
         self._heed = heed
         self._known: bytes | None = None
-        super().__init__(self._look, broadcaster, topic, clock, poll_seconds, what)
+        self.following = Following(
+            self._look,
+            keeping.broadcaster,
+            topic,
+            keeping.clock,
+            keeping.poll_seconds,
+            what,
+        )
 
     async def change(self, change: Callable[[Members], Members]) -> None:
         """
@@ -68,7 +73,7 @@ class Kept(Following):
         await self._store.change_record(
             self._name, lambda there: dumps(change(_members(there)))
         )
-        await self.changed()
+        await self.following.changed()
 
     async def _look(self) -> None:
         record = self._store.record(self._name)
@@ -77,6 +82,52 @@ class Kept(Following):
         if record != self._known:
             self._known = record
             self._heed(_members(record))
+
+
+@attrs.frozen(eq=False)
+class Keeping:
+    """
+    Keeps such objects.
+
+    Attributes:
+        store: Where they are kept.
+        broadcaster: Hears from other processes, and tells them.
+        clock: Wall-clock time.
+        poll_seconds: How often the store is asked for what nobody told.
+    """
+
+    store: IEventStore
+    broadcaster: IBroadcaster
+    clock: IReactorTime
+    poll_seconds: float
+    _kept: list[Kept] = attrs.field(init=False, factory=list)
+
+    def keep(
+        self, name: str, topic: str, what: str, heed: Callable[[Members], None]
+    ) -> Kept:
+        """
+        Keep an object, and follow it.
+
+        Args:
+            name: What it is called in the store.
+            topic: Of the bus: that it has changed. What has, is in the store.
+            what: What it is, for the log.
+            heed: Called with the members whenever they are others than before; at
+                first there are none.
+        """
+        kept = Kept(self, name, topic, what, heed)
+        self._kept.append(kept)
+        return kept
+
+    def start(self) -> None:
+        """Follow all of them; the store is open."""
+        for kept in self._kept:
+            kept.following.start()
+
+    def stop(self) -> None:
+        """Follow them no more."""
+        for kept in self._kept:
+            kept.following.stop()
 
 
 def _members(record: bytes | None) -> Members:

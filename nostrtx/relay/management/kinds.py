@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from nostrtx.interfaces.policies import IEventCheck, Source
-from nostrtx.interfaces.processes import IBroadcaster
-from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
-from nostrtx.relay.management.kept import Kept, Members
+from nostrtx.relay.management.kept import Keeping, Members
 
 #: The topic of the bus: that this has changed. What has, is in the store.
 TOPIC: Final = "kinds"
@@ -36,38 +33,20 @@ class AllowedKinds:
     Keeps up with the kinds that are allowed, and changes them.
 
     Args:
-        store: Where they are kept.
-        broadcaster: Hears from other processes, and tells them.
-        clock: Wall-clock time.
-        poll_seconds: How often the store is asked for what nobody told.
+        keeping: Keeps them, for all processes.
 
     Attributes:
         allowed: Kinds that were allowed by name.
-        kept: What was changed.
     """
 
     _log = Logger()
 
-    def __init__(
-        self,
-        store: IEventStore,
-        broadcaster: IBroadcaster,
-        clock: IReactorTime,
-        poll_seconds: float,
-    ) -> None:
+    def __init__(self, keeping: Keeping) -> None:
         self.allowed: frozenset[int] = frozenset()
         self._disallowed: frozenset[int] = frozenset()
         self._managers: frozenset[bytes] = frozenset()
-        self.kept = Kept(
-            store,
-            RECORD,
-            self._heed,
-            broadcaster,
-            TOPIC,
-            clock,
-            poll_seconds,
-            "the kinds that are allowed",
-        )
+        what = "the kinds that are allowed"
+        self._kept = keeping.keep(RECORD, TOPIC, what, self._heed)
 
     def managed_by(self, managers: frozenset[bytes]) -> None:
         """
@@ -103,7 +82,7 @@ class AllowedKinds:
                 return _changed(members, allowed, disallowed - {kind})
             return _changed(members, allowed | {kind}, disallowed)
 
-        await self.kept.change(change)
+        await self._kept.change(change)
 
     async def disallow(self, kind: int) -> None:
         """
@@ -123,7 +102,7 @@ class AllowedKinds:
                 )
             return _changed(members, allowed, disallowed | {kind})
 
-        await self.kept.change(change)
+        await self._kept.change(change)
 
     def _heed(self, members: Members) -> None:
         self.allowed, self._disallowed = _lists(members)

@@ -33,6 +33,7 @@ from nostrtx.nostr.management import (
 )
 from nostrtx.relay.allowed import with_managers
 from nostrtx.relay.bans import Bans
+from nostrtx.relay.management.kept import Keeping
 from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.management.method import Method
 from nostrtx.relay.management.methods import methods
@@ -79,12 +80,10 @@ class Management:
         urls: Callable[[], Sequence[str]],
     ) -> None:
         started = settings.now
-        self.profile = Profile(
-            store, broadcaster, clock, started.cluster.poll_seconds, started.relay
-        )
-        self.kinds = AllowedKinds(
-            store, broadcaster, clock, started.cluster.poll_seconds
-        )
+        poll_seconds = started.cluster.poll_seconds
+        self._keeping = Keeping(store, broadcaster, clock, poll_seconds)
+        self.profile = Profile(self._keeping, started.relay)
+        self.kinds = AllowedKinds(self._keeping)
         self._used = UsedOnce(store, clock)
         self._bans = bans
         self._rule_book = rule_book
@@ -105,13 +104,11 @@ class Management:
 
     def start(self) -> None:
         """Follow what owners change; the store is open."""
-        self.profile.kept.start()
-        self.kinds.kept.start()
+        self._keeping.start()
 
     def stop(self) -> None:
         """Follow it no more."""
-        self.profile.kept.stop()
-        self.kinds.kept.stop()
+        self._keeping.stop()
 
     def answer(
         self, authorization: bytes | None, query: str, body: bytes

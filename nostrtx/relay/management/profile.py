@@ -6,12 +6,9 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from nostrtx.interfaces.processes import IBroadcaster
-from nostrtx.interfaces.store import IEventStore
-from nostrtx.relay.management.kept import Kept, Members
+from nostrtx.relay.management.kept import Keeping, Members
 from nostrtx.settings.identity import RelaySettings
 
 #: The topic of the bus: that this has changed. What has, is in the store.
@@ -29,40 +26,21 @@ class Profile:
     Keeps up with what owners have changed, and changes it.
 
     Args:
-        store: Where that is kept.
-        broadcaster: Hears from other processes, and tells them.
-        clock: Wall-clock time.
-        poll_seconds: How often the store is asked for what nobody told.
+        keeping: Keeps that, for all processes.
         stated: What the settings say; holds for what was not changed.
 
     Attributes:
         relay: What the relay says of itself now.
-        kept: What was changed.
     """
 
     _log = Logger()
 
-    def __init__(
-        self,
-        store: IEventStore,
-        broadcaster: IBroadcaster,
-        clock: IReactorTime,
-        poll_seconds: float,
-        stated: RelaySettings,
-    ) -> None:
+    def __init__(self, keeping: Keeping, stated: RelaySettings) -> None:
         self.relay = stated
         self._stated = stated
         self._said: Members = {}
-        self.kept = Kept(
-            store,
-            RECORD,
-            self._heed,
-            broadcaster,
-            TOPIC,
-            clock,
-            poll_seconds,
-            "what the relay is called",
-        )
+        what = "what the relay is called"
+        self._kept = keeping.keep(RECORD, TOPIC, what, self._heed)
 
     def restate(self, stated: RelaySettings) -> None:
         """Take other settings for what was not changed."""
@@ -88,7 +66,7 @@ class Profile:
             members.pop(field, None)
             return members | ({field: text} if text else {})
 
-        await self.kept.change(change)
+        await self._kept.change(change)
 
     def _heed(self, members: Members) -> None:
         self._said = {name: members[name] for name in FIELDS & members.keys()}

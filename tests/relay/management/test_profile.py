@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.json import dumps
+from nostrtx.relay.management.kept import Keeping
 from nostrtx.relay.management.profile import RECORD, Profile
 from nostrtx.settings.identity import RelaySettings
 from tests.broadcast.fakes import FakeBroadcaster
@@ -24,17 +25,17 @@ class ProfileTests(SynchronousTestCase):
         self.clock = Clock()
         self.store = HeldStore()
         self.buses: list[FakeBroadcaster] = []
-        self.here = self.make_profile("here")
-        self.there = self.make_profile("there")
-        self.here.kept.start()
-        self.there.kept.start()
+        self.here, _ = self.make_profile("here")
+        self.there, self.theirs = self.make_profile("there")
 
-    def make_profile(self, name: str) -> Profile:
-        """What one process knows."""
+    def make_profile(self, name: str) -> tuple[Profile, Keeping]:
+        """What one process knows that runs, and how it keeps that."""
         bus = FakeBroadcaster(name, self.buses)
-        profile = Profile(self.store, bus, self.clock, 1, _STATED)
-        self.addCleanup(profile.kept.stop)
-        return profile
+        keeping = Keeping(self.store, bus, self.clock, 1)
+        profile = Profile(keeping, _STATED)
+        keeping.start()
+        self.addCleanup(keeping.stop)
+        return profile, keeping
 
     def change(self, field: str, text: str) -> None:
         """Change something here."""
@@ -58,8 +59,7 @@ class ProfileTests(SynchronousTestCase):
     def test_durable(self) -> None:
         """It holds for a process that starts later."""
         self.change("description", "für alle")
-        later = self.make_profile("later")
-        later.kept.start()
+        later, _ = self.make_profile("later")
         self.assertEqual(later.relay.description, "für alle")
 
     def test_taken_back(self) -> None:
@@ -115,7 +115,7 @@ class ProfileTests(SynchronousTestCase):
 
     def test_stopped(self) -> None:
         """Whoever has stopped reads no more."""
-        self.there.kept.stop()
+        self.theirs.stop()
         self.change("name", "changed")
         self.clock.advance(5)
         self.assertEqual(self.there.relay.name, "stated")
