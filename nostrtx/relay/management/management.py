@@ -9,6 +9,7 @@ this call, by an owner or a moderator, and was not done before.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -44,6 +45,9 @@ from nostrtx.relay.membership.members import Membership
 from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
+
+#: How much of the parameters of a call is logged, in characters.
+_MOST_SHOWN: Final = 300
 
 
 @implementer(IManagement)
@@ -146,9 +150,10 @@ class Management:
             self._log.failure("A call failed.")
             return 500, error_of_call("error: internal error")
         self._log.info(
-            "{caller} has called {method}.",
+            "{caller} has called {method}{params}.",
             caller=event.pubkey.hex(),
             method=call.method,
+            params=_shown(call),
         )
         return 200, result_of_call(result)
 
@@ -201,3 +206,11 @@ class Management:
         if call.method in self._methods:
             raise CallError("only owners of this relay may do that")
         raise CallError("this relay has no such method")
+
+
+def _shown(call: Call) -> str:
+    """With what something was done, in one line for the log."""
+    shown = "".join(
+        [f" {param!a}" for param in call.params if isinstance(param, str | int)]
+    )
+    return f"{shown[:_MOST_SHOWN]}..." if len(shown) > _MOST_SHOWN else shown

@@ -203,12 +203,29 @@ class ManagementTests(ManagementCase):
     def test_logged(self) -> None:
         """What was done, and by whom, is in the log."""
         with capturedLogs() as events:
-            self.result("banpubkey", BOB.hex())
+            self.result("banpubkey", BOB.hex(), "spam\n", [], 5)
             self.error("banpubkey")
         called = [event for event in events if "caller" in event]
         self.assertEqual(len(called), 1)
         self.assertEqual(called[0]["caller"], public_key(OWNER).hex())
         self.assertEqual(called[0]["method"], "banpubkey")
+        self.assertEqual(called[0]["params"], f" '{BOB.hex()}' 'spam\\n' 5")
+
+    def test_logged_in_short(self) -> None:
+        """Of long parameters the beginning is in the log."""
+        with capturedLogs() as events:
+            self.result("changerelaydescription", "x" * 9999)
+            self.result("listbannedpubkeys")
+        long, none = [event["params"] for event in events if "caller" in event]
+        self.assertTrue(long.startswith(" 'xxx") and long.endswith("xxx..."), long)
+        self.assertLess(len(long), 400)
+        self.assertEqual(none, "")
+
+    def test_anything(self) -> None:
+        """Parameters that a method does not know do no harm, whatever they are."""
+        more = b"[" * 500 + b"]" * 500
+        body = b'{"method":"listbannedpubkeys","params":["\\ud800",null,%b]}' % more
+        self.assertEqual(self.signed(body), (200, {"result": []}))
 
     def test_starting(self) -> None:
         """Nothing is done before the bans are known."""
