@@ -62,7 +62,8 @@ class TimingSettings:
     ``[timing]``: how long things may take.
 
     Attributes:
-        handshake_seconds: From connecting to the end of the request's head.
+        handshake_seconds: From connecting to the end of the request's head, and again
+            to the end of its body.
         ping_seconds: How often a silent client is pinged; one that stays silent
             for as long again is cut off. 0 turns pings off.
         query_slice_seconds: How long stored queries run before the relay turns to

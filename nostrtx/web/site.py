@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -38,6 +39,9 @@ MAX_HEAD_BYTES = 16384
 
 #: Most that may follow a head which does not upgrade.
 MAX_BODY_BYTES = 65536
+
+#: How long a client may take over an answer, in seconds.
+ANSWER_SECONDS = 60
 
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE)
 
@@ -122,10 +126,27 @@ class _OneRequest(HTTPChannel):
     Serves one request, then closes.
 
     A proxy that keeps connections might send an upgrade on this one, where it could
-    not be followed.
+    not be followed. Neither the rest of the request nor taking the answer may take
+    long, however steadily something comes or goes.
     """
 
     transport: Any
+
+    def resetTimeout(self) -> None:
+        """Something has come, which is no reason to wait longer for all of it."""
+
+    def requestDone(self, request: Request) -> None:
+        """Wait for the client to take the answer."""
+        self.setTimeout(ANSWER_SECONDS)
+        super().requestDone(request)
+
+    def timeoutConnection(self) -> None:
+        """Send off who has not sent the request in time, or not taken the answer."""
+        if self._handlingRequest:
+            self.transport.abortConnection()
+        else:
+            self.transport.write(error_answer(408, "the request is not here in time"))
+            self.loseConnection()
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
@@ -141,7 +162,14 @@ class _ShortRequest(Request):
 
     channel: Any
     site: Any
+    content: Any
     _body_bytes = 0
+
+    def gotLength(self, length: int | None) -> None:
+        # In memory, whatever is announced, for all that is kept is short.
+        self.content = BytesIO()
+        if length is not None and length > MAX_BODY_BYTES:
+            self._refuse_body()
 
     def _handleStar(self) -> None:
         self.render(self.site.resource)
@@ -156,8 +184,12 @@ class _ShortRequest(Request):
         if self._body_bytes <= MAX_BODY_BYTES:
             super().handleContentChunk(data)
         elif self._body_bytes - len(data) <= MAX_BODY_BYTES:
-            self.channel.transport.write(error_answer(413, "the body is too long"))
-            self.channel.loseConnection()
+            self._refuse_body()
+
+    def _refuse_body(self) -> None:
+        self._body_bytes = MAX_BODY_BYTES + 1
+        self.channel.transport.write(error_answer(413, "the body is too long"))
+        self.channel.loseConnection()
 
 
 class QuietSite(Site):
@@ -200,7 +232,8 @@ class RelaySite(ServerFactory):
         clock: IReactorTime,
     ) -> None:
         self._websockets = websockets
-        self._site = QuietSite(root, reactor=clock)
+        # Forms are not read: there are none.
+        self._site = QuietSite(root, reactor=clock, parsePOSTFormSubmission=False)
         self._clock = clock
         # In the order of their deadlines, as nearly all are given the same time.
         self._undecided: dict[FirstRequest, None] = {}

@@ -20,6 +20,7 @@ from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.connection import RelayWebSocketProtocol
 from nostrtx.web.site import (
+    ANSWER_SECONDS,
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
     FirstRequest,
@@ -240,6 +241,58 @@ class HTTPTests(SiteCase):
             transport.protocol.dataReceived(b"x" * 10_000)
         self.assertTrue(transport.value().startswith(b"HTTP/1.1 413 "))
         self.assertTrue(transport.disconnecting)
+
+    def test_announced_body(self) -> None:
+        """A body that is announced as too long is refused before it comes."""
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n"
+        answer = self.ask(head)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 413 "))
+        self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+
+    def test_chunked_body(self) -> None:
+        """A body whose length is not announced is not taken beyond it either."""
+        transport: Any = self.connect()
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        transport.protocol.dataReceived(head)
+        for _ in range(MAX_BODY_BYTES // 10_000 + 2):
+            transport.protocol.dataReceived(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
+        answer = transport.value()
+        self.assertTrue(answer.startswith(b"HTTP/1.1 413 "))
+        self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+        self.assertTrue(transport.disconnecting)
+
+    def test_slow_body(self) -> None:
+        """A body that comes drop by drop is not waited for without end."""
+        transport: Any = self.connect()
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n"
+        transport.protocol.dataReceived(head)
+        with capturedLogs() as events:
+            for _ in range(9):
+                self.edge.clock.advance(1)
+                transport.protocol.dataReceived(b"x")
+            self.assertEqual(transport.value(), b"")
+            self.edge.clock.advance(1)
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 408 "))
+        self.assertTrue(transport.disconnecting)
+        self.assertEqual([each for each in events if PEER.host in str(each)], [])
+
+    def test_answer_not_taken(self) -> None:
+        """A client that does not take its answer is not waited for without end."""
+        transport: Any = self.connect()
+        transport.protocol.dataReceived(GET)
+        self.assertTrue(transport.disconnecting)
+        self.edge.clock.advance(ANSWER_SECONDS - 1)
+        self.assertFalse(transport.aborted)
+        self.edge.clock.advance(1)
+        self.assertTrue(transport.aborted)
+
+    def test_answer_taken(self) -> None:
+        """Nothing is left of a client that has taken it."""
+        transport: Any = self.connect()
+        before = self.edge.clock.getDelayedCalls()
+        transport.protocol.dataReceived(GET)
+        transport.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.edge.clock.getDelayedCalls(), before)
 
     def test_no_access_log(self) -> None:
         """Requests leave no line with an address in the log."""
