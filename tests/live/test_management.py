@@ -63,8 +63,8 @@ async def called(secret: str, *calls: tuple[Any, ...]) -> list[tuple[int, Any]]:
 
     Args:
         secret: Signs them.
-        calls: Where each is sent, its method and its parameters; without a method
-            the one before is sent again, as it was.
+        calls: Where each is sent, its method, its parameters, and how often at the
+            same time; without a method the one before is sent again, as it was.
     """
     assert _NODE is not None
     program = str(_CLIENTS / "nostr_tools_management.mjs")
@@ -124,6 +124,15 @@ class WorkersTests(LiveTestCase):
         self.assertEqual(await called_now(relay), "after")
         ((_, answer),) = await called(_OWNER, (http(relay), "listbannedpubkeys"))
         self.assertEqual(answer, {"result": listed})
+
+    async def test_at_the_same_time(self) -> None:
+        """Of copies of a call that come at once, to both workers, one is done."""
+        relay = await self.start_relay(settings() + "[cluster]\nworkers = 2\n")
+        mallory = Author("mallory")
+        call = (http(relay), "banpubkey", [mallory.pubkey, "spam"], 20)
+        answers = await called(_OWNER, call)
+        statuses = sorted([status for status, _ in answers])
+        self.assertEqual(statuses, [200] + 19 * [401])
 
     async def test_others(self) -> None:
         """A moderator may less, and nobody else may anything."""

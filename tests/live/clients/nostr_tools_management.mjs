@@ -1,7 +1,8 @@
 // Calls a relay (NIP-86) with authorizations (NIP-98) of nostr-tools, and prints the
 // answers as JSON:
-// node nostr_tools_management.mjs SECRET SIGNED_URL '[["http://...", "method", ["param"]]]'
-// Each call names where it is sent; one without a method sends the last one again.
+// node nostr_tools_management.mjs SECRET SIGNED_URL '[["http://...", "method", ["param"], 1]]'
+// Each call names where it is sent, and how often at the same time; one without a method
+// sends the last one again.
 import { webcrypto } from 'node:crypto'
 
 globalThis.crypto ??= webcrypto // Node 18
@@ -14,7 +15,7 @@ const sign = template => finalizeEvent(template, key)
 const answers = []
 let request
 
-for (const [number, [place, method, params = []]] of JSON.parse(calls).entries()) {
+for (const [number, [place, method, params = [], times = 1]] of JSON.parse(calls).entries()) {
   if (method) {
     const call = { method, params, number }
     const Authorization = await getToken(url, 'POST', sign, true, call)
@@ -24,8 +25,8 @@ for (const [number, [place, method, params = []]] of JSON.parse(calls).entries()
       body: JSON.stringify(call),
     }
   }
-  const response = await fetch(place, request)
-  answers.push([response.status, await response.json()])
+  const responses = await Promise.all(Array.from({ length: times }, () => fetch(place, request)))
+  for (const response of responses) answers.push([response.status, await response.json()])
 }
 console.log(JSON.stringify(answers))
 process.exit(0)
