@@ -64,6 +64,7 @@ def _optional_nips(settings: Settings) -> list[int]:
         29: settings.groups.enabled,
         43: settings.membership.enabled,
         50: settings.search.enabled,
+        56: settings.management.enabled,
         59: GIFT_WRAP in private,
         66: settings.discovery.announce,
         67: settings.limits.eose_hints,

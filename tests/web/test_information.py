@@ -201,15 +201,15 @@ class ManagedTests(SynchronousTestCase):
     """What a relay that is managed from afar says."""
 
     def test_on_and_off(self) -> None:
-        """NIP-86 is claimed, and NIP-98 with it, where somebody may manage it."""
-        for keys, claimed in (((), set()), (("ab" * 32,), {86, 98})):
+        """Where somebody may manage it, NIP-86 is claimed, and what belongs to it."""
+        for keys, claimed in (((), set()), (("ab" * 32,), {56, 86, 98})):
             for management in (
                 ManagementSettings(owners=keys),
                 ManagementSettings(moderators=keys),
             ):
                 settings = Settings(management=management)
                 nips = set(information_of(settings)["supported_nips"])
-                self.assertEqual(nips & {86, 98}, claimed)
+                self.assertEqual(nips & {56, 86, 98}, claimed)
 
 
 class WantsInformationTests(SynchronousTestCase):

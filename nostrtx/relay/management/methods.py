@@ -141,8 +141,10 @@ class _Banning:
         return self._listed(BanKind.EVENT, "id")
 
     async def block_address(self, call: Call) -> bool:
-        reason = call.reason_param(1)
-        await self._put(BanKind.ADDRESS, _address(call), reason)
+        address, reason = _address(call), call.reason_param(1)
+        if address.endswith("/0"):
+            raise CallError("everybody can be banned with nostrtx bans only")
+        await self._put(BanKind.ADDRESS, address, reason)
         return True
 
     async def unblock_address(self, call: Call) -> bool:

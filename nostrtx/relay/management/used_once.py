@@ -57,6 +57,7 @@ class UsedOnce:
 
         def note(there: bytes | None) -> bytes | None:
             nonlocal are_too_many
+            are_too_many = False
             used: Any = {} if there is None else loads(there)
             if id_ in used:
                 return None

@@ -93,6 +93,13 @@ class BanningTests(ManagementCase):
         self.assertIs(self.result("unblockip", "203.0.113.7"), True)
         self.assertIsNone(refusal("203.0.113.7"))
 
+    def test_everybody(self) -> None:
+        """Nobody shuts out everybody from afar."""
+        for network in ("0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"):
+            self.assertIn("everybody", self.error("blockip", network))
+        self.assertEqual(self.result("listblockedips"), [])
+        self.assertIs(self.result("unblockip", "0.0.0.0/0"), True)
+
     def test_parameters(self) -> None:
         """What is not understood has no effect."""
         key = _ALICE.hex()
