@@ -125,8 +125,11 @@ def remove_allowed(
         except StoreError as error:
             raise click.ClickException(str(error)) from None
         if lifted < len(named):
-            count = len(named) - lifted
-            raise click.ClickException(f"{count} of these were not allowed by name")
+            raise click.ClickException(
+                "this key was not allowed by name"
+                if len(named) == 1
+                else f"{len(named) - lifted} of these were not allowed by name"
+            )
 
     run_on_store(settings, work)
 

@@ -18,6 +18,9 @@ from tests.live.relay_process import PROXIED, RelayProcess
 _NEAR = b"PROXY TCP4 203.0.113.7 203.0.113.1 40000 443\r\n"
 _FAR = b"PROXY TCP6 2001:db8::8 2001:db8::1 40000 443\r\n"
 
+_ALLOWED_ONLY = (
+    "[[rules]]\nnot_authors = ['allowed']\nreason = 'restricted: ask for it'\n"
+)
 _PRIVATE = "auth.required = 'read'\nauth.open_kinds = []\n"
 
 
@@ -96,13 +99,15 @@ class BansTests(LiveTestCase):
         await self.run_command("bans", "remove", "pubkey", alice.pubkey, code=1)
         await self.until_accepted(his, alice.sign("forgiven"))
 
-    async def until_accepted(self, client: LiveClient, event: dict[str, Any]) -> None:
+    async def until_accepted(
+        self, client: LiveClient, event: dict[str, Any], refusal: str = "blocked: "
+    ) -> None:
         """Publish an event until the relay takes it."""
         while True:
             ((is_accepted, reason),) = (await client.publish([event])).values()
             if is_accepted:
                 return
-            self.assertTrue(reason.startswith("blocked: "), reason)
+            self.assertTrue(reason.startswith(refusal), reason)
 
     async def test_event(self) -> None:
         """A banned event is gone when the command has ended, and refused."""
@@ -150,6 +155,47 @@ class BansTests(LiveTestCase):
             await self.connect(relay, headers=near)
         self.assertIn("403", str(refused.exception))
         self.assertEqual(await other.query({}), [])
+
+    async def test_allowed(self) -> None:
+        """Who is allowed by command publishes where only those may, until it ends."""
+        relay = await self.start_relay(_ALLOWED_ONLY)
+        client = await self.connect(relay)
+        alice, bob = Author("alice"), Author("bob")
+        refusal = (False, "restricted: ask for it")
+        answers = await client.publish([alice.sign("1"), bob.sign("1")])
+        self.assertEqual(list(answers.values()), [refusal, refusal])
+        npub = encode(Npub(bytes.fromhex(alice.pubkey)))
+        await self.run_command("allowed", "add", npub, "--reason", "a friend")
+        await self.until_accepted(client, alice.sign("2"), "restricted: ")
+        (answer,) = (await client.publish([bob.sign("2")])).values()
+        self.assertEqual(answer, refusal)
+
+        await relay.stop()
+        relay = await self.start_relay(_ALLOWED_ONLY)
+        client = await self.connect(relay)
+        (answer,) = (await client.publish([alice.sign("3")])).values()
+        self.assertEqual(answer, (True, ""))
+        table = await self.run_command("allowed", "list")
+        self.assertIn(npub, table)
+        (line,) = (await self.run_command("allowed", "list", "--json")).splitlines()
+        listed = json.loads(line)
+        self.assertEqual(
+            (listed["pubkey"], listed["reason"]), (alice.pubkey, "a friend")
+        )
+        self.assertEqual(await self.run_command("bans", "list"), "")
+        report = await self.run_command(
+            "policy-replay", "--rules", "--config", "settings.toml"
+        )
+        self.assertIn("2  100.0 %", " ".join(report.split(" ")))
+
+        await self.run_command("allowed", "remove", npub)
+        await self.run_command("allowed", "remove", npub, code=1)
+        number = 0
+        while answer != refusal:
+            # It has not heard of that yet.
+            number += 1
+            note = alice.sign(f"more {number}")
+            (answer,) = (await client.publish([note])).values()
 
     async def test_list(self) -> None:
         """Bans outlive the relay, and are listed with their reasons."""

@@ -168,13 +168,15 @@ class NodesTests(ClusterTestCase):
         self.assertEqual((await client.publish([note]))[note["id"]], (True, ""))
         answers = await called(
             _OWNER,
+            (http(one), "allowpubkey", [Author("alice").pubkey]),
             (http(one), "changerelayname", ["after"]),
             (http(two),),
             (http(one), "banevent", [note["id"]]),
             (http(one), "banpubkey", [mallory.pubkey]),
             (http(two),),
         )
-        self.assertEqual([status for status, _ in answers], [200, 401, 200, 200, 401])
+        statuses = [status for status, _ in answers]
+        self.assertEqual(statuses, [200, 200, 401, 200, 200, 401])
         self.assertEqual(await called_now(one), "after")
         names = []
 
@@ -186,7 +188,8 @@ class NodesTests(ClusterTestCase):
             await ask()
         self.assertEqual(names[-1], "after")
         self.assertEqual(await client.query({"authors": [mallory.pubkey]}), [])
-        heard = [(http(two), "listbannedpubkeys"), (http(two), "listbannedevents")]
+        lists = ("listbannedpubkeys", "listbannedevents", "listallowedpubkeys")
+        heard = [(http(two), method) for method in lists]
         for _, answer in await called(_OWNER, *heard):
             self.assertEqual(len(answer["result"]), 1, answer)
         again = mallory.sign("after")
