@@ -17,7 +17,7 @@ from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.allowed import with_managers
-from nostrtx.relay.bans import put_bans, read_bans
+from nostrtx.relay.bans import read_bans
 from nostrtx.relay.membership.register import Register
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.register_opening import register_database
@@ -102,7 +102,7 @@ def add_allowed(
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
         try:
-            await put_bans(event_store, bans)
+            await event_store.put_bans(bans)
         except StoreError as error:
             raise click.ClickException(str(error)) from None
 

@@ -33,7 +33,7 @@ from nostrtx.nostr.bech32 import Note, Npub, encode
 from nostrtx.nostr.event import stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
-from nostrtx.relay.bans import put_bans, read_bans
+from nostrtx.relay.bans import read_bans
 from nostrtx.relay.own_key import KeyUnusable, OwnKey
 from nostrtx.settings.tree import Settings
 
@@ -137,7 +137,7 @@ async def make_bans(
     """
     try:
         for at in range(0, len(bans), _BATCH):
-            await put_bans(store, bans[at : at + _BATCH])
+            await store.put_bans(bans[at : at + _BATCH])
         if remove_after is None:
             return 0
         pubkeys = [bytes.fromhex(ban.subject) for ban in bans]

@@ -232,10 +232,11 @@ class IEventStore(Interface):
 
     def put_bans(bans: Sequence[Ban]) -> Deferred[None]:
         """
-        Ban, in one transaction; what is banned already gets the new reason and time.
+        Ban or allow, in one transaction; what is already gets the new reason and time.
 
-        A banned event is removed, and does not come back as long as the ban holds.
-        Beyond that a store only keeps what is banned.
+        Banning somebody or something ends that the same was allowed, and the other way
+        round. A banned event is removed, and does not come back as long as the ban
+        holds. Beyond that a store only keeps what is banned or allowed.
 
         Returns:
             Fires when it is durable. Fails with :class:`StoreError` if nothing was
@@ -246,7 +247,8 @@ class IEventStore(Interface):
         """
         Lift bans, each named by kind and subject, in one transaction.
 
-        An event may be published again, whoever has removed it.
+        What was allowed is so no longer. An event may be published again, whoever has
+        removed it.
 
         Returns:
             How many there were; fires when it is durable. Fails with

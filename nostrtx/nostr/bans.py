@@ -55,7 +55,7 @@ class BanKind(Enum):
 BANS: Final = (BanKind.PUBKEY, BanKind.EVENT, BanKind.ADDRESS)
 
 #: What ends when the same subject is banned or allowed.
-OPPOSITES: Final = {
+_OPPOSITES: Final = {
     BanKind.PUBKEY: BanKind.ALLOWED_PUBKEY,
     BanKind.ALLOWED_PUBKEY: BanKind.PUBKEY,
     BanKind.EVENT: BanKind.ALLOWED_EVENT,
@@ -91,6 +91,12 @@ class Ban:
         """What whoever is banned is told."""
         said = f"this {_CALLED[self.kind]} is banned"
         return f"{said}: {self.reason}" if self.reason else said
+
+    @property
+    def opposite(self) -> tuple[BanKind, str] | None:
+        """Kind and subject of the ban that ends with this one; None if none does."""
+        kind = _OPPOSITES.get(self.kind)
+        return None if kind is None else (kind, self.subject)
 
 
 _CALLED: Final = {

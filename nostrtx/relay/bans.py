@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.store import BanChange, IEventStore
-from nostrtx.nostr.bans import BANS, OPPOSITES, Ban, BanError, BanKind
+from nostrtx.nostr.bans import BANS, Ban, BanError, BanKind
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.following import Following
 from nostrtx.relay.moment import Moment
@@ -58,21 +58,6 @@ def _take_up(banned: Banned, changes: Sequence[BanChange]) -> list[BanChange]:
         else:
             taken.append(change)
     return taken
-
-
-async def put_bans(store: IEventStore, bans: Sequence[Ban]) -> None:
-    """
-    Ban or allow, and end the opposite; returns once that is durable.
-
-    Raises:
-        StoreError: The store failed; it is safe to try again.
-    """
-    await store.put_bans(bans)
-    ended = [
-        (OPPOSITES[ban.kind], ban.subject) for ban in bans if ban.kind in OPPOSITES
-    ]
-    if ended:
-        await store.lift_bans(ended)
 
 
 async def read_bans(store: IEventStore) -> Banned:
@@ -145,7 +130,7 @@ class Bans:
         """
         if any(self._is_own(ban) for ban in bans):
             raise BanError("the relay's own key cannot be banned")
-        await put_bans(self._store, bans)
+        await self._store.put_bans(bans)
         await self.following.changed()
 
     async def lift(self, kind: BanKind, subject: str) -> bool:

@@ -161,6 +161,8 @@ class MemoryEventStore:
             self._change_ban(ban, False)
             if ban.kind is BanKind.EVENT:
                 _ = self.remove_events([bytes.fromhex(ban.subject)])
+            if ban.opposite is not None:
+                _ = self.lift_bans([ban.opposite])
         return succeed(None)
 
     def lift_bans(self, bans: Sequence[tuple[BanKind, str]]) -> Deferred[int]:

@@ -15,7 +15,6 @@ from nostrtx.cli.allowed import allowed_keys, json_lines, table_of
 from nostrtx.cli.main import main
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.bech32 import Npub, Nsec, encode
-from nostrtx.relay.bans import put_bans
 from nostrtx.relay.membership.register import Register
 from nostrtx.settings.access import ManagementSettings, MembershipSettings
 from nostrtx.settings.tree import Settings
@@ -32,8 +31,7 @@ class KeysTests(SynchronousTestCase):
     def setUp(self) -> None:
         """One key was allowed, and another one manages the relay."""
         self.store = MemoryEventStore()
-        allowing = Deferred.fromCoroutine(put_bans(self.store, [_ALICES]))
-        self.successResultOf(allowing)
+        self.successResultOf(self.store.put_bans([_ALICES]))
 
     def keys(self, settings: Settings) -> frozenset[bytes]:
         """The keys that are allowed."""

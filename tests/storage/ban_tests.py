@@ -76,7 +76,7 @@ class BanTests(StoreCase):
         self.save(note)
         key = Ban(BanKind.ALLOWED_PUBKEY, ALICE.hex(), "a friend", 5)
         event = Ban(BanKind.ALLOWED_EVENT, note.id.hex())
-        self.ban(key, event, pubkey_ban(ALICE))
+        self.ban(key, event, pubkey_ban(BOB))
         self.assertEqual([c.ban for c in self.changes()][:2], [key, event])
         self.assertEqual(self.save(note), [SaveOutcome.DUPLICATE])
         self.assertEqual(self.lift(event), 1)
@@ -89,6 +89,33 @@ class BanTests(StoreCase):
                 (BanKind.ALLOWED_EVENT, True),
             ],
         )
+
+    def test_opposite(self) -> None:
+        """To ban ends that the same was allowed, and the other way round, at once."""
+        key = Ban(BanKind.ALLOWED_PUBKEY, ALICE.hex())
+        self.ban(key, pubkey_ban(BOB))
+        self.ban(pubkey_ban(ALICE))
+        in_force = [c.ban.kind for c in self.changes() if not c.is_lifted]
+        self.assertEqual(in_force, [BanKind.PUBKEY, BanKind.PUBKEY])
+        last = self.changes()[-1].number
+        self.ban(key)
+        self.assertEqual(
+            [(c.ban.kind, c.is_lifted) for c in self.changes(last)],
+            [(BanKind.ALLOWED_PUBKEY, False), (BanKind.PUBKEY, True)],
+        )
+        self.ban(pubkey_ban(ALICE), key, pubkey_ban(ALICE))
+        in_force = [c.ban.kind for c in self.changes() if not c.is_lifted]
+        self.assertEqual(in_force, [BanKind.PUBKEY, BanKind.PUBKEY])
+        self.assertEqual(self.lift(key), 0)
+
+    def test_allowed_event(self) -> None:
+        """An event that is allowed may be published again, however it was banned."""
+        note = make_event()
+        allowed = Ban(BanKind.ALLOWED_EVENT, note.id.hex())
+        self.ban(event_ban(note.id))
+        self.assertEqual(self.save(note), [DELETED])
+        self.ban(allowed)
+        self.assertEqual(self.save(note), [STORED])
 
     def test_only_what_changed(self) -> None:
         """Who knows the bans up to a number is told of later changes, in parts."""

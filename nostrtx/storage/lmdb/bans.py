@@ -19,10 +19,9 @@ from nostrtx.storage.lmdb.keys import number
 from nostrtx.storage.lmdb.schema import Databases
 
 
-def put_bans(db: Databases, txn: Any, bans: Iterable[Ban]) -> None:
-    """Put ``bans`` in force, in the transaction ``txn``."""
-    for ban in bans:
-        _change(db, txn, ban, False)
+def put_ban(db: Databases, txn: Any, ban: Ban) -> None:
+    """Put a ban in force, in the transaction ``txn``."""
+    _change(db, txn, ban, False)
 
 
 def lift_bans(

@@ -33,7 +33,7 @@ from nostrtx.nostr.event import (
 )
 from nostrtx.nostr.kinds import has_address, is_addressable
 from nostrtx.nostr.vanish import is_vanish_request, names_all_relays, vanishes_with
-from nostrtx.storage.lmdb.bans import lift_bans, put_bans
+from nostrtx.storage.lmdb.bans import lift_bans, put_ban
 from nostrtx.storage.lmdb.keys import (
     KIND,
     LAST,
@@ -225,11 +225,13 @@ class EventWriter:
         return removed
 
     def put_bans(self, bans: Sequence[Ban]) -> None:
-        """Ban, and remove what is banned."""
-        put_bans(self._db, self._txn, bans)
-        self.remove_for_good(
-            bytes.fromhex(ban.subject) for ban in bans if ban.kind is BanKind.EVENT
-        )
+        """Ban or allow, end the opposite, and remove what is banned."""
+        for ban in bans:
+            put_ban(self._db, self._txn, ban)
+            if ban.kind is BanKind.EVENT:
+                self.remove_for_good([bytes.fromhex(ban.subject)])
+            if ban.opposite is not None:
+                self.lift_bans([ban.opposite])
 
     def lift_bans(self, bans: Iterable[tuple[BanKind, str]]) -> int:
         """Lift bans; how many there were."""

@@ -60,7 +60,7 @@ def put_bans(
     session: Session, begin: Iterable[Ask], bans: Sequence[Ban]
 ) -> tuple[Sequence[Ask], None]:
     """
-    Put ``bans`` in force.
+    Put ``bans`` in force, and end the opposite.
 
     Args:
         session: The connection.
@@ -70,9 +70,18 @@ def put_bans(
     Returns:
         What changes, and nothing else.
     """
-    last_of = {(ban.kind, ban.subject): ban for ban in bans}
-    ids = _event_ids(last_of)
-    *_, [(last,)], rows = session.ask(*begin, _LAST, (_BANNED_EVENTS, {"ids": ids}))
+    last_of: dict[tuple[BanKind, str], Ban] = {}
+    for ban in bans:
+        if ban.opposite is not None:
+            last_of.pop(ban.opposite, None)
+        last_of[ban.kind, ban.subject] = ban
+    opposites = [ban.opposite for ban in last_of.values() if ban.opposite is not None]
+    *_, [(last,)], rows, in_force = session.ask(
+        *begin,
+        _LAST,
+        (_BANNED_EVENTS, {"ids": _event_ids(last_of)}),
+        _in_force(opposites),
+    )
     records = [
         {
             "number": number,
@@ -86,7 +95,7 @@ def put_bans(
     marks = Marks({(id_, NOBODY) for id_ in _ids(last_of)})
     return (
         (_PUT, {"records": dumps(records).decode()}),
-        (_COUNTER, {"last": last + len(records)}),
+        *_lifting(in_force, last + len(records)),
         *marking(marks),
         *removing([seq for (seq,) in rows]),
     ), None
@@ -106,30 +115,48 @@ def lift_bans(
     Returns:
         What changes, and how many there were.
     """
-    asked = [
-        {"number": number, "kind": kind.value, "subject": subject}
-        for number, (kind, subject) in enumerate(dict.fromkeys(named))
-    ]
-    in_force = (_IN_FORCE, {"records": dumps(asked).decode()})
-    *_, [(last,)], rows = session.ask(*begin, _LAST, in_force)
+    *_, [(last,)], rows = session.ask(*begin, _LAST, _in_force(named))
     if not rows:
         return (), 0
-    records = [
-        {"number": number, "kind": kind, "subject": subject}
-        for number, (kind, subject) in enumerate(rows, last + 1)
-    ]
-    ids = _event_ids([(BanKind(kind), subject) for kind, subject in rows])
-    return (
-        (_LIFT, {"records": dumps(records).decode()}),
-        (_COUNTER, {"last": last + len(records)}),
-        (_MAY_COME_BACK, {"ids": ids, "deleter": NOBODY}),
-    ), len(rows)
+    return _lifting(rows, last), len(rows)
 
 
 def ban_changes(session: Session, after: int, most: int) -> Sequence[BanChange]:
     """The next ``most`` changes after number ``after``."""
     [rows] = session.ask((_CHANGES, {"after": after, "most": most}))
     return [_change(row) for row in rows]
+
+
+def _in_force(named: Iterable[tuple[BanKind, str]]) -> Ask:
+    """Asks which of these bans are in force, in their order."""
+    asked = [
+        {"number": number, "kind": kind.value, "subject": subject}
+        for number, (kind, subject) in enumerate(dict.fromkeys(named))
+    ]
+    return _IN_FORCE, {"records": dumps(asked).decode()}
+
+
+def _lifting(in_force: Sequence[tuple[Any, ...]], last: int) -> Sequence[Ask]:
+    """
+    What lifts bans.
+
+    Args:
+        in_force: Kind and subject of each; there may be none.
+        last: The number of the change before.
+    """
+    counter: Ask = (_COUNTER, {"last": last + len(in_force)})
+    if not in_force:
+        return (counter,)
+    records = [
+        {"number": number, "kind": kind, "subject": subject}
+        for number, (kind, subject) in enumerate(in_force, last + 1)
+    ]
+    ids = _event_ids([(BanKind(kind), subject) for kind, subject in in_force])
+    return (
+        (_LIFT, {"records": dumps(records).decode()}),
+        counter,
+        (_MAY_COME_BACK, {"ids": ids, "deleter": NOBODY}),
+    )
 
 
 def _change(row: tuple[Any, ...]) -> BanChange:
