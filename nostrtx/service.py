@@ -284,7 +284,12 @@ def make_service(
     service = SequentialService()
     keys = [KeyService(relay.own_key, facts_of_store)] if stated.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
-    moments = (joining.joined, relay.bans.loaded, relay.rule_book.loaded)
+    moments = (
+        joining.joined,
+        relay.bans.loaded,
+        relay.management.loaded,
+        relay.rule_book.loaded,
+    )
     says_where = opener is None
     takeover = no_takeover()
     if opener is None and stated.listen.takeover:

@@ -319,6 +319,8 @@ class Relay:
         faults = {}
         if not self.bans.loaded.is_past:
             faults["bans"] = "the bans are not read yet"
+        if not self.management.loaded.is_past:
+            faults["management"] = "what owners have changed is not read yet"
         if not self.rule_book.loaded.is_past:
             faults["lists"] = "the lists of rules are not read yet"
         if self._group_access is not None and not self._group_access.is_loaded:

@@ -14,6 +14,7 @@ from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.json import dumps, loads
 from nostrtx.relay.following import Following
+from nostrtx.relay.moment import Moment
 
 #: The members of a JSON object.
 Members = dict[str, Any]
@@ -33,6 +34,7 @@ class Kept:
 
     Attributes:
         following: Reads it; is started and stopped.
+        is_loaded: Whether it has been read since the start.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class Kept:
         what: str,
         heed: Callable[[Members], None],
     ) -> None:
+        self.is_loaded = False
+        self._keeping = keeping
         self._store = keeping.store
         self._name = name
         self._heed = heed
@@ -82,6 +86,9 @@ class Kept:
         if record != self._known:
             self._known = record
             self._heed(_members(record))
+        if not self.is_loaded:
+            self.is_loaded = True
+            self._keeping.one_is_loaded()
 
 
 @attrs.frozen(eq=False)
@@ -94,12 +101,14 @@ class Keeping:
         broadcaster: Hears from other processes, and tells them.
         clock: Wall-clock time.
         poll_seconds: How often the store is asked for what nobody told.
+        loaded: When all of them have been read since the start.
     """
 
     store: IEventStore
     broadcaster: IBroadcaster
     clock: IReactorTime
     poll_seconds: float
+    loaded: Moment = attrs.field(init=False, factory=Moment)
     _kept: list[Kept] = attrs.field(init=False, factory=list)
 
     def keep(
@@ -123,6 +132,11 @@ class Keeping:
         """Follow all of them; the store is open."""
         for kept in self._kept:
             kept.following.start()
+
+    def one_is_loaded(self) -> None:
+        """Take note that one of them has been read."""
+        if all(kept.is_loaded for kept in self._kept):
+            self.loaded.comes()
 
     def stop(self) -> None:
         """Follow them no more."""

@@ -42,6 +42,7 @@ from nostrtx.relay.management.profile import Profile
 from nostrtx.relay.management.reported import Reported
 from nostrtx.relay.management.used_once import UsedOnce
 from nostrtx.relay.membership.members import Membership
+from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
@@ -105,6 +106,11 @@ class Management:
         self._managers = with_managers((), settings.management)
         self.profile.restate(settings.relay)
         self.kinds.managed_by(self._managers)
+
+    @property
+    def loaded(self) -> Moment:
+        """When all that owners have changed has been read since the start."""
+        return self._keeping.loaded
 
     def start(self) -> None:
         """Follow what owners change; the store is open."""

@@ -233,3 +233,9 @@ class ManagementTests(ManagementCase):
         self.assertEqual(self.signed(_BODY)[0], 503)
         self.under_test.relay.bans.loaded.is_past = True
         self.assertEqual(self.signed(_BODY)[0], 200)
+
+    def test_not_read(self) -> None:
+        """Until it is known what owners have changed, clients are sent elsewhere."""
+        self.assertEqual(self.under_test.relay.faults(), {})
+        self.management.loaded.is_past = False
+        self.assertIn("management", self.under_test.relay.faults())

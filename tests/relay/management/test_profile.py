@@ -101,6 +101,16 @@ class ProfileTests(SynchronousTestCase):
         self.change("name", "changed")
         self.assertEqual(self.there.relay.name, "changed")
 
+    def test_loaded(self) -> None:
+        """It is known when all has been read, which a store that fails delays."""
+        self.assertTrue(self.theirs.loaded.is_past)
+        self.store.record_error = StoreError("down")
+        _, later = self.make_profile("later")
+        self.assertFalse(later.loaded.is_past)
+        self.store.record_error = None
+        self.clock.advance(1)
+        self.assertTrue(later.loaded.is_past)
+
     def test_later_version(self) -> None:
         """What only a later version can change is passed over, and kept."""
         record = dumps({"name": "changed", "colour": "red", "contact": "nobody"})
