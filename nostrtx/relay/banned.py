@@ -56,14 +56,13 @@ class Banned:
         if kind is BanKind.ADDRESS:
             self._take_address(subject, change)
             return
-        of_kind = self._by_kind[kind]
-        if change.is_lifted:
-            of_kind.pop(bytes.fromhex(subject), None)
-        else:
-            of_kind[bytes.fromhex(subject)] = change.ban
+        of_kind, key = self._by_kind[kind], bytes.fromhex(subject)
+        of_kind.pop(key, None)
+        if not change.is_lifted:
+            of_kind[key] = change.ban
 
     def bans(self, kind: BanKind) -> list[Ban]:
-        """The bans of a kind, in the order in which they were made."""
+        """The bans of a kind, in the order in which they were made or made again."""
         if kind is BanKind.ADDRESS:
             return list(self._addresses.values())
         return list(self._by_kind[kind].values())
@@ -106,7 +105,8 @@ class Banned:
     def _take_address(self, subject: str, change: BanChange) -> None:
         if change.is_lifted:
             self._networks.remove(subject)
-            self._addresses.pop(subject, None)
         else:
             self._networks.put(subject, change.ban)
+        self._addresses.pop(subject, None)
+        if not change.is_lifted:
             self._addresses[subject] = change.ban

@@ -155,16 +155,64 @@ class Bans:
             StoreError: The store failed; what was read before holds.
         """
         fresh: list[BanChange] = []
+        known = self._number
+        # Begin with what was read last: that, or what has come in its place, is there
+        # unless the store was put back.
+        after = max(known - 1, 0)
         try:
-            while changes := await next_changes(self._store, self._number):
-                others = [one for one in changes if not self._is_own(one.ban)]
-                fresh += _take_up(self.banned, others)
-                self._number = changes[-1].number
-                if len(changes) == _PART:
-                    await deferLater(self._clock, 0)
+            while True:
+                changes = await next_changes(self._store, after)
+                if not changes and after < known:
+                    fresh += await self._begin_anew()
+                    break
+                fresh += self._take_up([one for one in changes if one.number > known])
+                if len(changes) < _PART:
+                    break
+                after = changes[-1].number
+                await deferLater(self._clock, 0)
             self.loaded.comes()
         finally:
             self._tell(fresh)
+
+    async def _begin_anew(self) -> list[BanChange]:
+        """
+        Let hold what is in the store, which has lost what was read last.
+
+        Returns:
+            All that has changed.
+
+        Raises:
+            StoreError: The store failed; what was read before holds.
+        """
+        self._log.warn(
+            "The store has lost bans: it was put back to an earlier state. What it"
+            " still has holds now."
+        )
+        changes: list[BanChange] = []
+        number = 0
+        while part := await next_changes(self._store, number):
+            changes += part
+            number = part[-1].number
+        there = {
+            (change.ban.kind, change.ban.subject)
+            for change in changes
+            if not change.is_lifted
+        }
+        gone = [
+            BanChange(0, ban, is_lifted=True)
+            for kind in BanKind
+            for ban in self.banned.bans(kind)
+            if (kind, ban.subject) not in there
+        ]
+        self._number = 0
+        return self._take_up([*gone, *changes])
+
+    def _take_up(self, changes: Sequence[BanChange]) -> list[BanChange]:
+        """Take up changes; those that mean something here."""
+        if changes:
+            self._number = changes[-1].number
+        others = [change for change in changes if not self._is_own(change.ban)]
+        return _take_up(self.banned, others)
 
     def _tell(self, changes: Sequence[BanChange]) -> None:
         if not changes:

@@ -38,6 +38,18 @@ class BannedTests(SynchronousTestCase):
         self.banned.check_event(alices)
         self.assertFalse(self.banned.hides(alices))
 
+    def test_order(self) -> None:
+        """Bans are listed in the order in which they were made, as the store has it."""
+        alices = self.change(Ban(BanKind.PUBKEY, ALICE.hex()))
+        bobs = self.change(Ban(BanKind.PUBKEY, BOB.hex()))
+        self.assertEqual(self.banned.bans(BanKind.PUBKEY), [alices, bobs])
+        self.change(alices)
+        self.assertEqual(self.banned.bans(BanKind.PUBKEY), [bobs, alices])
+        first = self.change(Ban(BanKind.ADDRESS, "203.0.113.7"))
+        second = self.change(Ban(BanKind.ADDRESS, "203.0.113.8"))
+        self.change(first)
+        self.assertEqual(self.banned.bans(BanKind.ADDRESS), [second, first])
+
     def test_vanishing(self) -> None:
         """Who is banned may still ask to vanish, and nobody is shown the request."""
         self.change(Ban(BanKind.PUBKEY, ALICE.hex()))

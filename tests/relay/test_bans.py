@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.interfaces.store import BanChange, StoreError
 from nostrtx.nostr.bans import Ban, BanError, BanKind
 from nostrtx.relay.bans import Bans, read_bans
+from nostrtx.storage.memory import MemoryEventStore
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import HeldStore
 from tests.storage.events import ALICE, ALICES_TWIN, BOB
@@ -78,8 +79,6 @@ class BansTests(SynchronousTestCase):
         self.stored(_ALICES)
         self.store.hold_bans = True
         self.other.following.start()
-        self.assertFalse(self.other.loaded.is_past)
-        self.store.give_bans()
         self.assertFalse(self.other.loaded.is_past)
         self.store.give_bans()
         self.assertTrue(self.other.loaded.is_past)
@@ -190,6 +189,41 @@ class BansTests(SynchronousTestCase):
             self.store.give_bans()
         self.assertEqual(self.store.ban_parts, [])
         self.assertEqual(self.banned_keys(), [_ALICES, _BOBS])
+
+    def test_put_back(self) -> None:
+        """After the store was put back, what it has holds, and nothing else."""
+        self.stored(_ALICES, _NETWORK)
+        before = MemoryEventStore()
+        self.successResultOf(before.put_bans([_ALICES, _NETWORK]))
+        self.do(self.bans.put([_BOBS]))
+        self.do(self.bans.lift(BanKind.ADDRESS, _NETWORK.subject))
+        self.heard.clear()
+        self.store.inner = before
+        self.stored(Ban(BanKind.EVENT, BOB.hex()))
+        with capturedLogs() as events:
+            self.clock.pump([1, 1])
+            told = [event for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(len(told), 1)
+        self.assertEqual(self.banned_keys(), [_ALICES])
+        self.assertEqual(self.bans.banned.bans(BanKind.ADDRESS), [_NETWORK])
+        self.assertIn(BOB, self.bans.banned.events)
+        heard = [(c.ban, c.is_lifted) for _, changes in self.heard for c in changes]
+        self.assertCountEqual(
+            heard, [(_BOBS, True), (_ALICES, False), (_NETWORK, False)]
+        )
+        self.stored(_BOBS)
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [_ALICES, _BOBS])
+
+    def test_all_lost(self) -> None:
+        """Also if it has lost all of them."""
+        self.do(self.bans.put([_ALICES]))
+        self.store.inner = MemoryEventStore()
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [])
+        self.stored(_BOBS)
+        self.clock.advance(1)
+        self.assertEqual(self.banned_keys(), [_BOBS])
 
     def test_own_key(self) -> None:
         """The relay's own key cannot be banned, nor does such a ban hold."""
