@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +20,6 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from nostrtx.cli.progress import progress_of
@@ -30,16 +28,15 @@ from nostrtx.cli.stored_events import count_events
 from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.bans import BANS, Ban, BanError, BanKind, ban_subject
 from nostrtx.nostr.bech32 import Note, Npub, encode
-from nostrtx.nostr.event import stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.bans import read_bans
+from nostrtx.relay.finding import find_events
 from nostrtx.relay.own_key import KeyUnusable, OwnKey
 from nostrtx.settings.tree import Settings
 
 #: How many events are removed in one transaction.
 _PAGE: Final = 500
-_PAGE_BYTES: Final = 4 * 1024 * 1024
 
 #: Bans in one transaction.
 _BATCH: Final = 1000
@@ -167,19 +164,7 @@ async def lift_bans(store: IEventStore, kind: BanKind, subjects: Sequence[str]) 
 
 async def _ids_of(store: IEventStore, one: Filter) -> list[bytes]:
     """The ids of what a filter matches."""
-    query = store.query([one], 0)
-    ids: list[bytes] = []
-    try:
-        done = False
-        while not done:
-            page = query.next_page(_PAGE_BYTES, math.inf)
-            if isinstance(page, Deferred):
-                page = await page
-            ids += [stored_event(raw).id for raw in page.events]
-            done = page.done
-    finally:
-        query.close()
-    return ids
+    return [event.id for event in await find_events(store, [one], 0)]
 
 
 def shown_subject(ban: Ban) -> str:

@@ -141,7 +141,8 @@ class ManagementSettings:
 
     Attributes:
         owners: May do everything. Public keys, 64 hexadecimal digits each or npub.
-        moderators: May ban, and let in members. Public keys as well.
+        moderators: May ban, allow keys or let in members, and look at reports. Public
+            keys as well.
     """
 
     owners: tuple[str, ...] = attrs.field(

@@ -86,6 +86,14 @@ class TrustTests(SynchronousTestCase):
         trust = self.process(roots=(key(1).hex(), key(4).hex()))
         self.assert_depths(trust, 0, 1, 1, 0)
 
+    def test_nearest(self) -> None:
+        """Some of all who are trusted are the nearest."""
+        self.save(follows(1, 2, 3), follows(2, 4, 5, 6))
+        trust = self.process()
+        self.assertEqual(trust.nearest(1), [key(1)])
+        self.assertEqual(set(trust.nearest(3)), {key(1), key(2), key(3)})
+        self.assertEqual(len(trust.nearest(100)), 6)
+
     def test_most(self) -> None:
         """There is an end to it, and the nearest are in."""
         self.save(follows(1, 2), follows(2, 3, 4, 5))
