@@ -20,7 +20,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from nostrtx.interfaces.edge import IClient, ITurns
-from nostrtx.interfaces.queries import IScreen
 from nostrtx.interfaces.store import IEventStore, StoreError, TooManyEvents
 from nostrtx.nostr.client_messages import (
     MAX_SUBSCRIPTION_ID,
@@ -62,8 +61,8 @@ class Reconciliations:
         settings: ``negentropy``, and what a filter may ask for.
         visibility: Says what is hidden from whom.
         statistics: Counts sessions.
-        events: Is followed before a set is sought, as far as that can be done at once,
-            if what is hidden from whom depends on what was stored; None if not.
+        events: Is followed before a set is sought, if what is hidden from whom depends
+            on what was stored; None if not.
     """
 
     def __init__(
@@ -85,11 +84,17 @@ class Reconciliations:
         self.slices = TimeSlices(turns, clock, lambda: _SLICE_SECONDS)
         self.tasks = BackgroundTasks()
 
-    def screen(self, auth: SessionAuth) -> IScreen | None:
-        """What is hidden from a client at this moment."""
+    async def use(self, filter_: Filter, auth: SessionAuth) -> SharedSet:
+        """
+        The set that a client is to reconcile with; see :meth:`SealedSets.use`.
+
+        Raises:
+            Rejected: Too much is in use.
+            StoreError: The store failed.
+        """
         if self._events is not None:
-            self._events.read_at_once()
-        return self.visibility.screen(auth.pubkeys)
+            await self._events.caught_up()
+        return self.sets.use(filter_, self.visibility.screen(auth.pubkeys))
 
     def stop(self) -> None:
         """Compute nothing more; the sessions stay as they are."""
@@ -105,7 +110,8 @@ class _Session:
     Attributes:
         id: The client's name for it.
         id_json: That, as JSON.
-        shared: The set it is about.
+        filter: What it is about.
+        shared: The set that this is, once it is sought.
         reconciliation: Answers, once the set is found.
         waiting: Messages that are not answered yet, but for the one in work.
         cancel: Ends the work on an answer; None while the client is to speak.
@@ -114,7 +120,8 @@ class _Session:
 
     id: str
     id_json: bytes
-    shared: SharedSet
+    filter: Filter
+    shared: SharedSet | None = None
     reconciliation: Reconciliation | None = None
     waiting: deque[bytes] = attrs.field(factory=deque)
     cancel: Callable[[], None] | None = None
@@ -153,13 +160,11 @@ class ClientReconciliations:
         try:
             filter_ = self._accept(message)
             first = _decoded(message.message)
-            screen = self._shared.screen(self._auth)
-            shared = self._shared.sets.use(filter_, screen)
         except Exception as error:
             statistics.reconciliations_refused += 1
             self._refuse(id_, error)
             return
-        session = _Session(id_, dumps(id_), shared)
+        session = _Session(id_, dumps(id_), filter_)
         self._sessions[id_] = session
         self._take_up(session, first)
 
@@ -248,10 +253,7 @@ class ClientReconciliations:
         client = self._client
         try:
             if session.reconciliation is None:
-                session.reconciliation = Reconciliation(
-                    await self._shared.sets.found(session.shared),
-                    self._shared.settings.now.negentropy.max_frame_bytes,
-                )
+                session.reconciliation = await self._begun(session)
             while session.waiting:
                 # Answers are long: none is made before the last one is taken.
                 while client.is_full():
@@ -263,6 +265,8 @@ class ClientReconciliations:
             raise
         except Exception as error:
             session.cancel = None
+            if session.reconciliation is None:
+                self._shared.statistics.reconciliations_refused += 1
             self._refuse(session.id, error)
         else:
             session.cancel = None
@@ -271,6 +275,14 @@ class ClientReconciliations:
                 self._fall_silent,
                 session,
             )
+
+    async def _begun(self, session: _Session) -> Reconciliation:
+        shared = self._shared
+        session.shared = await shared.use(session.filter, self._auth)
+        return Reconciliation(
+            await shared.sets.found(session.shared),
+            shared.settings.now.negentropy.max_frame_bytes,
+        )
 
     async def _computed(self, reconciliation: Reconciliation, message: bytes) -> bytes:
         steps = reconciliation.answer_in_steps(message)
@@ -318,7 +330,8 @@ class ClientReconciliations:
             session.cancel()
         if session.silence is not None:
             session.silence.cancel()
-        self._shared.sets.leave(session.shared)
+        if session.shared is not None:
+            self._shared.sets.leave(session.shared)
 
 
 def _decoded(message: object) -> bytes:

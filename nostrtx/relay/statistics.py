@@ -30,7 +30,7 @@ class Statistics:
         requests: REQ messages.
         requests_refused: REQ messages answered with CLOSED at once.
         reconciliations: NEG-OPEN messages.
-        reconciliations_refused: NEG-OPEN messages answered with NEG-ERR at once.
+        reconciliations_refused: NEG-OPEN messages answered with NEG-ERR.
         counts: COUNT messages.
         counts_refused: COUNT messages answered with CLOSED at once.
         events_sent: Stored events sent in answer to REQ messages.

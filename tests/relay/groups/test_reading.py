@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.json import dumps
 from nostrtx.nostr.negentropy.reconciliation import Initiator
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.relay.groups.access import GroupAccess, kind_of
+from nostrtx.relay.own_events import Draft
 from nostrtx.relay.visibility import Visibility
 from nostrtx.settings.access import GroupSettings
 from tests.relay.fakes import seen
@@ -213,6 +215,68 @@ class PrivateTests(GroupCase):
         access = self.under_test.relay._parts.auth.visibility.groups
         assert access is not None
         return access
+
+
+class ElsewhereTests(GroupCase):
+    """What another process of the relay has stored, of which this one is to hear."""
+
+    def setUp(self) -> None:
+        """Have Bob removed from a private group, by another process."""
+        super().setUp()
+        self.create(["private"])
+        self.inside = self.do(ADMIN, 9)
+        self.bob = self.known(BOB)
+        store = self.under_test.store
+        store.hold_log = True
+        members = [tag for tag in self.told(39002) or () if tag[1] != hex_of(BOB)]
+        now = int(self.under_test.clock.seconds())
+        without = self.under_test.relay.own_events.sign(Draft(39002, members), now)
+        self.successResultOf(store.inner.save_events([without]))
+
+    def answer(self, *message: object) -> Any:
+        """What Bob is told, once the log has been read and not before."""
+        self.assertEqual(self.bob.say(dumps(list(message))), [])
+        self.under_test.store.hold_log = False
+        self.under_test.store.give_log()
+        self.under_test.turns.settle()
+        return self.bob.heard()
+
+    def test_stored(self) -> None:
+        """A query waits for it."""
+        asked = {"ids": [self.inside.id.hex()]}
+        self.assertEqual(self.answer("REQ", "s", asked), [["EOSE", "s"]])
+
+    def test_counted(self) -> None:
+        """A count waits for it."""
+        ((_, _, answer),) = self.answer("COUNT", "c", {"ids": [self.inside.id.hex()]})
+        self.assertEqual(answer["count"], 0)
+
+    def test_reconciled(self) -> None:
+        """Reconciliation waits for it."""
+        initiator = Initiator(Snapshot.of([]))
+        begin = initiator.initiate().hex()
+        asked = {"ids": [self.inside.id.hex()]}
+        ((verb, _, text),) = self.answer("NEG-OPEN", "n", asked, begin)
+        self.assertEqual(verb, "NEG-MSG")
+        self.assertEqual(list(initiator.reconcile(bytes.fromhex(text)).need), [])
+
+    def test_given_up(self) -> None:
+        """Who closes a reconciliation, or leaves, while it waits gets no answer."""
+        begin = Initiator(Snapshot.of([])).initiate().hex()
+        self.bob.say(dumps(["NEG-OPEN", "n", {}, begin]))
+        self.bob.say(dumps(["NEG-CLOSE", "n"]))
+        self.bob.say(dumps(["NEG-OPEN", "m", {}, begin]))
+        self.bob.session.connection_lost()
+        self.under_test.store.give_log()
+        self.assertEqual(self.bob.heard(), [])
+
+    def test_log_fails(self) -> None:
+        """If the log cannot be read, the answer is an error."""
+        self.under_test.store.log_error = StoreError("out of order")
+        begin = Initiator(Snapshot.of([])).initiate().hex()
+        answer = self.bob.say(dumps(["NEG-OPEN", "n", {}, begin]))
+        self.assertEqual(answer, [["NEG-ERR", "n", "error: out of order"]])
+        self.assertEqual(self.under_test.relay.statistics.reconciliations_refused, 1)
 
 
 class HiddenTests(GroupCase):
