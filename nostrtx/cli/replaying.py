@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
-from secrets import token_bytes
 from typing import Any, Final
 
 import attrs
@@ -20,44 +19,35 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 
-from nostrtx.broadcast.local import LocalBroadcaster
-from nostrtx.cli.allowed import allowed_keys
+from nostrtx.cli.asked_policies import (
+    AskedPolicies,
+    Questions,
+    Verdict,
+    reason_of,
+    verdicts_by_policy,
+)
 from nostrtx.cli.exporting import FilterType, TimeType, within
 from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.cli.stored_events import count_events, stored_pages
-from nostrtx.consistency import check_consistency
-from nostrtx.interfaces.policies import PolicyContext, Source, Taken
-from nostrtx.interfaces.register import RegisterError
-from nostrtx.interfaces.store import IEventStore, StoreError
+from nostrtx.interfaces.policies import Taken
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event, stored_event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import parse_kinds
-from nostrtx.relay.measurements import VERDICTS, Measurements, part_name
-from nostrtx.relay.policies.added import AddedPolicies
-from nostrtx.relay.policies.observed import Observation, Observed
+from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.policies.policies import Policies
-from nostrtx.relay.policies.programs.lines import StoredSource
-from nostrtx.relay.policies.rule_book import RuleBook
-from nostrtx.relay.tasks import BackgroundTasks
-from nostrtx.settings.file import ConfigError
-from nostrtx.settings.policies import name_allowed
+from nostrtx.relay.policies.programs.lines import OtherSource
 from nostrtx.settings.programs import PluginSettings, ProgramSettings
 from nostrtx.settings.tree import Settings
-from nostrtx.storage.untouched import UntouchedStore
 
 _PAGE_BYTES: Final = 1024 * 1024
 
 #: Reasons that are shown, and ids with each.
 _MOST_REASONS: Final = 10
 _SAMPLES: Final = 3
-
-#: Events that are asked about at a time, if no program says otherwise.
-_AT_ONCE: Final = 64
 
 
 class KindsType(click.ParamType[tuple[range, ...]]):
@@ -95,16 +85,13 @@ class Outcomes:
         """All of them."""
         return self.verdicts.total()
 
-    def note(self, event: Event, outcome: Rejected | Taken | None) -> None:
+    def note(self, event: Event, verdict: Verdict) -> None:
         """Count one."""
-        if outcome is None:
+        if verdict is None:
             self.verdicts["accepted"] += 1
             return
-        if isinstance(outcome, Taken):
-            verdict, reason = "taken", outcome.reason or "taken without a word"
-        else:
-            verdict, reason = "rejected", outcome.reason
-        self.verdicts[verdict] += 1
+        self.verdicts["taken" if isinstance(verdict, Taken) else "rejected"] += 1
+        reason = reason_of(verdict)
         self.reasons[reason] += 1
         if len(self.samples[reason]) < _SAMPLES:
             self.samples[reason].append(event.id.hex())
@@ -122,49 +109,25 @@ class Replay:
         outcomes: What became of them.
     """
 
-    def __init__(self, policies: Policies, at_once: int = _AT_ONCE) -> None:
+    def __init__(self, policies: Policies, at_once: int) -> None:
         self.outcomes = Outcomes()
-        self._policies = policies
-        self._source: Source = StoredSource()
         self._at_once = at_once
-        self._asked = 0
-        self._tasks = BackgroundTasks()
-        self._room: Deferred[None] | None = None
+        self._questions = Questions(policies, OtherSource("Stored"), at_once)
 
     async def ask(self, event: Event) -> None:
         """Ask about an event; returns when the next one may be asked about."""
+        note = partial(self.outcomes.note, event)
         try:
-            self._policies.check_event(event, self._source)
-            verdict = self._policies.admit(event, self._source)
+            self._questions.check(event)
         except Rejected as refusal:
-            self.outcomes.note(event, refusal)
-            return
-        if not isinstance(verdict, Deferred):
-            self.outcomes.note(event, verdict)
-            return
-        self._asked += 1
-        self._tasks.start(self._wait(event, verdict), "Asking about an event")
-        await self._until_fewer(self._at_once)
+            note(refusal)
+        else:
+            self._questions.ask(event, note)
+            await self._questions.until_fewer(self._at_once)
 
     async def finish(self) -> None:
         """Return when all verdicts are there."""
-        await self._until_fewer(1)
-
-    async def _until_fewer(self, number: int) -> None:
-        while self._asked >= number:
-            self._room = Deferred()
-            await self._room
-
-    async def _wait(self, event: Event, verdict: Deferred[Taken | None]) -> None:
-        try:
-            outcome: Rejected | Taken | None = await verdict
-        except Rejected as refusal:
-            outcome = refusal
-        self.outcomes.note(event, outcome)
-        self._asked -= 1
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
+        await self._questions.until_fewer(1)
 
 
 async def replay_events(
@@ -209,24 +172,13 @@ def show(
     verdicts = ("accepted", "rejected", "taken", "failed")
     for verdict in verdicts:
         policies.add_column(verdict, justify="right")
-    for name, counts in _by_policy(measurements).items():
+    for name, counts in verdicts_by_policy(measurements).items():
         policies.add_row(name, *(f"{counts[verdict]:,}" for verdict in verdicts))
     console.print(policies)
     for reason, number in outcomes.reasons.most_common(_MOST_REASONS):
         console.print(Text(f"{number:>9,}  {reason}"))
         for id_ in outcomes.samples[reason]:
             console.print(Text(f"{'':11}{id_}"))
-
-
-def _by_policy(measurements: Measurements) -> dict[str, Counter[str]]:
-    """What each policy said, by its name."""
-    found: dict[str, Counter[str]] = {}
-    start = part_name(VERDICTS, "")
-    for fact, number in measurements.facts().items():
-        if fact.startswith(start):
-            name, _, verdict = fact.removeprefix(start).rsplit(":", 2)
-            found.setdefault(name, Counter())[verdict] += number
-    return found
 
 
 def chosen(
@@ -300,10 +252,6 @@ def policy_replay_command(
         raise click.UsageError("--rules is for asking nobody else")
     stated = settings_for(config, store, must_exist=True)
     settings = chosen(stated, program, plugin, rules_only)
-    try:
-        check_consistency(settings)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
     wanted = [
         attrs.evolve(
             within(one, since, until),
@@ -314,51 +262,17 @@ def policy_replay_command(
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
         measurements = Measurements()
-        try:
-            added = AddedPolicies(
-                settings, measurements, PolicyContext(reactor, event_store)
-            )
-        except ConfigError as error:
-            raise click.ClickException(str(error)) from None
-        allowed: frozenset[bytes] = frozenset()
-        if name_allowed(settings.rules):
-            try:
-                allowed = await allowed_keys(event_store, settings)
-            except (RegisterError, StoreError) as error:
-                raise click.ClickException(str(error)) from None
-        book = RuleBook(
-            settings,
-            UntouchedStore(event_store),
-            LocalBroadcaster(),
-            reactor,
-            token_bytes,
-            Counter(),
-            lambda: allowed,
-        )
-        rules = Observed(book, Observation("rules"), measurements, reactor)
-        asked = [rules] if settings.rules else []
-        policies = Policies((*asked, *added.checks), added.events)
-        if not policies.checks and not policies.events:
+        asked = AskedPolicies(settings, event_store, reactor, measurements)
+        if asked.are_none:
             raise click.ClickException("there is no policy to ask about events")
-        replay = Replay(policies, _at_once(settings))
-        added.start(reactor)
-        book.start(partial(deferToThreadPool, reactor, reactor.getThreadPool()))
+        replay = Replay(asked.policies, asked.at_once)
         try:
-            await book.known()
+            await asked.start()
             begun = reactor.seconds()
             await replay_events(event_store, reactor, wanted, kinds or (), replay)
         finally:
-            book.stop()
-            added.stop()
-            await added.ended()
+            await asked.stop()
         seconds = reactor.seconds() - begun
         show(replay.outcomes, measurements, seconds, Console(soft_wrap=True))
 
     run_on_store(settings, work)
-
-
-def _at_once(settings: Settings) -> int:
-    """So many that none of them waits for its turn at a program."""
-    return min(
-        [one.in_flight * one.workers for one in settings.programs], default=_AT_ONCE
-    )

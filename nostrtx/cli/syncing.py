@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import IO, Any, Final
 
@@ -15,8 +16,9 @@ from rich.progress import (
 )
 from twisted.internet.task import LoopingCall
 
+from nostrtx.cli.asked_policies import Questions, names_policies, questions_to
 from nostrtx.cli.exporting import FilterType
-from nostrtx.cli.importing import Import
+from nostrtx.cli.intake import Intake
 from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.store import IEventStore, StoreError
@@ -34,6 +36,7 @@ from nostrtx.nostr.protection import check_protection
 from nostrtx.nostr.relay_url import RelayURL, RelayURLError, parse_relay_url
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.bans import read_bans
+from nostrtx.relay.policies.programs.lines import OtherSource
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.sync.connection import connect
 from nostrtx.sync.conversation import Members, RelayTrouble
@@ -94,9 +97,9 @@ def summary_of(progress: Progress, direction: Direction) -> str:
 class _Bar:
     """Draws the progress on a terminal; elsewhere the summary is enough."""
 
-    def __init__(self, progress: Progress, job: Import, clock: Any) -> None:
+    def __init__(self, progress: Progress, intake: Intake, clock: Any) -> None:
         self._progress = progress
-        self._job = job
+        self._intake = intake
         self._clock = clock
         self._began = clock.seconds()
         self._phase: Phase | None = None
@@ -134,7 +137,7 @@ class _Bar:
             done = tally.accepted + tally.refused.total()
             total = progress.to_send
         seconds = max(self._clock.seconds() - self._began, 0.001)
-        stored = self._job.summary.outcomes.total()
+        stored = self._intake.summary.outcomes.total()
         numbers = f"have {progress.have:,} need {progress.need:,}"
         if done:
             numbers += f" | {done:,} at {done / seconds:,.0f}/s"
@@ -182,6 +185,11 @@ def _secret_key(key_file: IO[str] | None, key: str | None) -> SecretKey | None:
     help="Take protected events (NIP-70) as well, and reposts of them.",
 )
 @click.option(
+    "--no-policies",
+    is_flag=True,
+    help="Take what the rules, plugins and programs of the settings file would refuse.",
+)
+@click.option(
     "--auth-key-file",
     type=click.File("r"),
     help="File with the secret key (nsec or hex) to authenticate with (NIP-42).",
@@ -198,6 +206,7 @@ def sync_command(
     filters: tuple[Filter, ...],
     direction: str,
     protected: bool,
+    no_policies: bool,
     auth_key_file: IO[str] | None,
     auth_key: str | None,
     config: str | None,
@@ -206,10 +215,14 @@ def sync_command(
     """
     Bring the store and the relay at URL to hold the same events.
 
-    Both find out what either lacks without sending what both have (NIP-77). What
-    comes is checked and stored by the relay's own rules. An interrupted run is
-    finished by running it again. It may run beside the relay, whose clients find
-    the events with their next query.
+    Both find out what either lacks without sending what both have (NIP-77). An
+    interrupted run is finished by running it again. It may run beside the relay, whose
+    clients find the events with their next query.
+
+    What comes is checked, and shown to the rules, plugins and programs of the settings
+    file; what they refuse is counted by its reason and not stored. Rates do not hold.
+    All that matches is sent, private events as well: --filter and --direction say what
+    goes where.
 
     A relay that asks who is there (NIP-42) is shown the key of --auth-key-file, or
     of the environment variable NOSTRTX_AUTH_KEY.
@@ -223,6 +236,18 @@ def sync_command(
     way = Direction(direction)
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
+        asks = way.is_down and not no_policies and names_policies(settings)
+        asking = (
+            questions_to(settings, OtherSource("Sync", str(url)), event_store, reactor)
+            if asks
+            else nullcontext()
+        )
+        async with asking as questions:
+            await run(event_store, reactor, questions)
+
+    async def run(
+        event_store: IEventStore, reactor: Any, questions: Questions | None
+    ) -> None:
         def prove(challenge: str) -> Members:
             assert key is not None
             event = sign_event(
@@ -235,41 +260,42 @@ def sync_command(
             assert isinstance(members, dict)
             return members
 
-        job = Import(
+        intake = Intake(
             event_store,
             turns_of(reactor),
             reactor,
             settings,
             True,
             partial(_check, await read_bans(event_store), protected),
+            questions,
         )
         peer = await ask(url, reactor)
         began = reactor.seconds()
         try:
             connection = await connect(url, reactor, None if key is None else prove)
-            job.signatures.start(
+            intake.signatures.start(
                 reactor, verifier_count(settings.ingest.verifier_processes)
             )
             synchronization = Synchronization(
-                connection.conversation, peer, event_store, job, reactor, way
+                connection.conversation, peer, event_store, intake, reactor, way
             )
             progress = synchronization.progress
             try:
-                with _Bar(progress, job, reactor):
+                with _Bar(progress, intake, reactor):
                     await synchronization.run(filters or (Filter(),))
             finally:
-                job.signatures.stop()
+                intake.signatures.stop()
                 await connection.leave()
                 click.echo(summary_of(progress, way))
                 if way.is_down:
-                    click.echo(job.summary.text())
+                    click.echo(intake.summary.text())
                 click.echo(f"{reactor.seconds() - began:>12,.1f}  seconds")
         except (RelayTrouble, StoreError) as trouble:
             raise click.ClickException(str(trouble)) from None
         if progress.does_not_reconcile:
             click.echo(
-                "The relay does not reconcile (NIP-77), so all that it has was read:"
-                f" {progress.does_not_reconcile}",
+                "The relay does not reconcile (NIP-77), so all that it has was"
+                f" read: {progress.does_not_reconcile}",
                 err=True,
             )
 

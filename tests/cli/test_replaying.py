@@ -22,7 +22,7 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.policies.observed import Observation, Observed
 from nostrtx.relay.policies.policies import Policies
-from nostrtx.relay.policies.programs.lines import StoredSource
+from nostrtx.relay.policies.programs.lines import OtherSource
 from nostrtx.settings.file import parse_settings
 from nostrtx.settings.policies import RuleSettings
 from nostrtx.settings.programs import PluginSettings, ProgramSettings
@@ -98,7 +98,7 @@ class ReplayTests(SynchronousTestCase):
             {"blocked: no messages": 4, "pow: too easy": 1, "muted": 1},
         )
         self.assertEqual(len(outcomes.samples["blocked: no messages"]), 3)
-        self.assertEqual(self.policy.sources, {StoredSource})
+        self.assertEqual(self.policy.sources, {OtherSource})
 
     def test_kinds(self) -> None:
         """Other kinds than those that are named are left out."""

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,16 @@ from tests.live.reactor import reactor
 from tests.live.relay_process import BIN, RelayProcess
 
 _CLIENTS = Path(__file__).parent / "clients"
+_PLUGINS = Path(__file__).parent / "plugins"
 
 _SECRET = "07" * 32
+
+
+@cache
+def _notes() -> list[dict[str, Any]]:
+    """Signed once, for that takes longer than to bring them elsewhere."""
+    author = Author("sync")
+    return [author.sign(f"{n}", created_at=1_700_000_000 + n // 3) for n in range(4000)]
 
 
 class SyncTestCase(LiveTestCase):
@@ -27,13 +36,10 @@ class SyncTestCase(LiveTestCase):
 
     timeout = 180
 
-    def setUp(self) -> None:
-        """Sign the notes."""
-        super().setUp()
-        author = Author("sync")
-        self.notes = [
-            author.sign(f"{n}", created_at=1_700_000_000 + n // 3) for n in range(4000)
-        ]
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        """The notes, oldest first."""
+        return _notes()
 
     def write(self, name: str, notes: Iterable[dict[str, Any]]) -> str:
         """A file of events, one a line; its path."""
@@ -155,6 +161,88 @@ class OurSyncTests(SyncTestCase):
         ):
             _, errors, code = await self.run_program(
                 str(BIN / "nostrtx"), "sync", url, "--store", "lmdb:ours"
+            )
+            self.assertEqual(code, 1)
+            [line] = errors.splitlines()
+            self.assertIn(words, line)
+
+
+class PolicyTests(SyncTestCase):
+    """Policies are asked about what comes from elsewhere."""
+
+    def setUp(self) -> None:
+        """Have a rule and a program in the settings, another one only in shadow."""
+        super().setUp()
+        judge = json.dumps([sys.executable, str(_PLUGINS / "judge.py")])
+        (self.directory / "ours.toml").write_text(
+            '[store]\nurl = "lmdb:ours"\n'
+            '[[rules]]\nkinds = [7]\nreason = "no reactions"\n'
+            "[[rules]]\nkinds = [1]\nshadow = true\n"
+            f"[[programs]]\ncommand = {judge}\n"
+            '[[programs]]\ncommand = "/nowhere/to/be/found"\nshadow = true\n'
+        )
+        author = Author("elsewhere")
+        self.taken = author.sign("hello")
+        self.strange = [
+            self.taken,
+            author.sign("+", kind=7),
+            author.sign("reject pow: too easy"),
+            author.sign("shadow"),
+            author.sign("source"),
+        ]
+
+    def assert_refused(self, told: str, source: str, *more: str) -> None:
+        """Assert that the summary has all that was refused."""
+        for reason in ("no reactions", "pow: too easy", "taken without a word", *more):
+            self.assertIn(f"           1    {reason}", told.replace("blocked: ", ""))
+        self.assertIn(source, told)
+
+    async def test_sync(self) -> None:
+        """What another relay has taken is asked about here, unless nobody wants it."""
+        relay = await self.relay_with(self.strange)
+        down = ("sync", relay.url, "--config", "ours.toml", "--direction", "down")
+        told = await self.nostrtx(*down)
+        self.assert_refused(told, f'["Sync", "{relay.url}", null]')
+        self.assertEqual(await self.exported("lmdb:ours"), {self.taken["id"]})
+        told = await self.nostrtx(*down, "--no-policies")
+        self.assertIn("           0  refused", told)
+        self.assertEqual(await self.exported("lmdb:ours"), self.ids(self.strange))
+
+    async def test_import(self) -> None:
+        """A file of strangers' events is asked about if the operator says so."""
+        file = self.write("strange.jsonl", self.strange)
+        told = await self.nostrtx("import", file, "--config", "ours.toml", "--policies")
+        self.assert_refused(told, '["Import", "", null]')
+        self.assertEqual(await self.exported("lmdb:ours"), {self.taken["id"]})
+        told = await self.nostrtx("import", file, "--config", "ours.toml")
+        self.assertIn("           4  accepted", told)
+
+    async def test_program_missing(self) -> None:
+        """A program that does not run is named, and takes nothing or everything."""
+        file = self.write("strange.jsonl", self.strange)
+        for choice, accepted in (("refuse", 0), ("accept", 5)):
+            (self.directory / "bad.toml").write_text(
+                '[store]\nurl = "lmdb:ours"\n[[programs]]\nname = "gone"\n'
+                f'command = "/nowhere/to/be/found"\non_failure = "{choice}"\n'
+            )
+            output, errors, code = await self.run_program(
+                str(BIN / "nostrtx"),
+                *("import", file, "--policies", "--config", "bad.toml"),
+            )
+            self.assertEqual(code, 0)
+            self.assertIn(f"           {accepted}  accepted", output)
+            self.assertIn("The policy gone could say nothing about 5 events.", errors)
+
+    async def test_mistakes(self) -> None:
+        """Who asks for policies where there are none is told, in one line."""
+        file = self.write("strange.jsonl", self.strange)
+        (self.directory / "bad.toml").write_text("[[plugins]]\nname = 'nobody'\n")
+        for options, words in (
+            (("--store", "lmdb:ours"), "there is no policy to ask"),
+            (("--store", "lmdb:ours", "--config", "bad.toml"), "nobody"),
+        ):
+            _, errors, code = await self.run_program(
+                str(BIN / "nostrtx"), "import", file, "--policies", *options
             )
             self.assertEqual(code, 1)
             [line] = errors.splitlines()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from nostrtx.cli.importing import Import
+from nostrtx.cli.intake import Intake
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.event_signing import SecretKey, sign_event
 from nostrtx.nostr.json import dumps, loads
@@ -67,7 +67,7 @@ class Neighbours:
         self.relay = RelayUnderTest(settings)
         self.clock = self.relay.clock
         self.store = MemoryEventStore(lambda _: False)
-        self.job = Import(
+        self.job = Intake(
             self.store, ScheduledTurns(self.clock), self.clock, Settings(), True
         )
         self.said: list[Any] = []

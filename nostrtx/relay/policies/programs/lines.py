@@ -27,10 +27,21 @@ class BadLine(ValueError):
     """A program wrote what is no answer; the text says why."""
 
 
-class StoredSource(Source):
-    """Where events come from that the relay has already."""
+class OtherSource(Source):
+    """
+    Where events come from that no client has sent.
 
-    __slots__ = ()
+    Attributes:
+        kind: How that is: "Stored", "Import" or "Sync".
+        info: What else is to be told, such as the URL of a relay.
+    """
+
+    __slots__ = ("info", "kind")
+
+    def __init__(self, kind: str, info: str = "") -> None:
+        super().__init__()
+        self.kind = kind
+        self.info = info
 
 
 class Answer(NamedTuple):
@@ -49,7 +60,11 @@ class Answer(NamedTuple):
 
 def request_line(event: Event, source: Source, now: float) -> bytes:
     """The line that asks about an event that came in at ``now``."""
-    where = _where(source.address, isinstance(source, StoredSource))
+    if isinstance(source, OtherSource):
+        where = _where(source.kind, source.info)
+    else:
+        address = source.address
+        where = _where("IP6" if ":" in address else "IP4", address)
     keys = source.pubkeys
     if keys:
         key = event.pubkey if event.pubkey in keys else min(keys)
@@ -58,10 +73,9 @@ def request_line(event: Event, source: Source, now: float) -> bytes:
 
 
 @lru_cache(maxsize=10_000)
-def _where(address: str, is_stored: bool) -> bytes:
+def _where(kind: str, info: str) -> bytes:
     """The members that say where an event comes from."""
-    kind = b"Stored" if is_stored else b"IP6" if ":" in address else b"IP4"
-    return b'"sourceType":"%b","sourceInfo":%b' % (kind, dumps(address))
+    return b'"sourceType":%b,"sourceInfo":%b' % (dumps(kind), dumps(info))
 
 
 def parse_answer(line: bytes) -> Answer:

@@ -12,7 +12,7 @@ from nostrtx.nostr.errors import Rejected
 from nostrtx.relay.policies.programs.lines import (
     MAX_MESSAGE,
     BadLine,
-    StoredSource,
+    OtherSource,
     parse_answer,
     refusal,
     request_line,
@@ -48,7 +48,7 @@ class RequestTests(SynchronousTestCase):
         """Addresses of IPv6 are told apart, and so is what is in the store."""
         self.assertEqual(self.request(Source("2001:db8::1"))["sourceType"], "IP6")
         self.assertEqual(self.request(Source())["sourceInfo"], "")
-        self.assertEqual(self.request(StoredSource())["sourceType"], "Stored")
+        self.assertEqual(self.request(OtherSource("Stored"))["sourceType"], "Stored")
 
     def test_authenticated(self) -> None:
         """Who is authenticated is told by a key, the author's if it is one of them."""
