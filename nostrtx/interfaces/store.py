@@ -338,8 +338,9 @@ class IEventStore(Interface):
         Wait until nobody else, in whatever process that shares the store, is alone.
 
         For changes that rest upon what others have changed: whoever is alone, and
-        has read the log to its end, knows all of it. A process that ends is no
-        longer alone.
+        has read the log to its end, knows all of it. A process that ends, or cannot
+        be reached any more, is no longer alone; if somebody else has been since, it
+        changes nothing until it has left.
 
         Returns:
             Fires with what is to be called at the end, once; may be cancelled. Fails

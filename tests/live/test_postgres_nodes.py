@@ -191,12 +191,56 @@ class AloneTests(NodesTestCase):
         """A process whose connection ends is no longer alone."""
         one, other = self.node(), self.node()
         release = one.reactor.result_of(one.store.alone())
-        shared_server().execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-        )
+        self.lose_lock()
         other.reactor.result_of(other.store.alone())()
         release()
         one.reactor.result_of(one.store.alone())()
+
+    def lose_lock(self) -> None:
+        """Have whoever is alone lose that, without knowing."""
+        shared_server().execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+
+    def test_not_alone_any_more(self) -> None:
+        """Who is no longer alone, and does not know, changes nothing any more."""
+        one, other = self.node(), self.node()
+        release = one.reactor.result_of(one.store.alone())
+        self.assertEqual(one.save(make_event(content="1")), [SaveOutcome.STORED])
+        self.lose_lock()
+        leave = other.reactor.result_of(other.store.alone())
+        with self.assertRaises(StoreError):
+            one.save(make_event(content="2"))
+        with self.assertRaises(StoreError):
+            one.reactor.result_of(one.store.remove_events([bytes(32)]))
+        self.assertEqual(other.save(make_event(content="3")), [SaveOutcome.STORED])
+        leave()
+        with self.assertRaises(StoreError):
+            one.save(make_event(content="4"))
+        release()
+        self.assertEqual(one.save(make_event(content="5")), [SaveOutcome.STORED])
+        contents = sorted(one.found(Filter()))
+        self.assertEqual(
+            contents, sorted(make_event(content=text).raw for text in "135")
+        )
+
+    def test_lock_lost_for_nobody(self) -> None:
+        """Who has lost the lock goes on as long as nobody else has been alone."""
+        one = self.node()
+        release = one.reactor.result_of(one.store.alone())
+        self.lose_lock()
+        self.assertEqual(one.save(make_event()), [SaveOutcome.STORED])
+        release()
+
+    def test_others_are_not_held_up(self) -> None:
+        """All save events as ever, whoever is alone and has been before."""
+        one, other = self.node(), self.node()
+        for turn, node in enumerate((one, other, one)):
+            leave = node.reactor.result_of(node.store.alone())
+            for name, each in (("one", one), ("other", other)):
+                event = make_event(content=f"{name} {turn}")
+                self.assertEqual(each.save(event), [SaveOutcome.STORED])
+            leave()
 
     def test_holder_has_closed(self) -> None:
         """A store that was closed while it was alone leaves others free to be."""

@@ -406,8 +406,8 @@ class StartTests(SynchronousTestCase):
         url = shared_server().url(name)
         newest, _ = migrations()[-1]
         shared_server().execute(
-            "ALTER TABLE nostrtx.counters DROP COLUMN last_change;"
-            " DELETE FROM nostrtx.migrations WHERE version >= 4",
+            "ALTER TABLE nostrtx.counters DROP COLUMN alone;"
+            f" DELETE FROM nostrtx.migrations WHERE version = {newest}",
             name,
         )
         backup = psycopg.connect(url)

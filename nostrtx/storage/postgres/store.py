@@ -298,7 +298,23 @@ class PostgresEventStore:
     def alone(self) -> Deferred[Callable[[], None]]:
         """Wait for others, here and in other processes."""
         self._check_open()
-        return self._alone.acquire()
+        return Deferred.fromCoroutine(self._be_alone())
+
+    async def _be_alone(self) -> Callable[[], None]:
+        release = await self._alone.acquire()
+        writer = self._event_writer
+        try:
+            # The lock goes with its connection, and who has it may not know at once.
+            writer.alone = await self._write(writer.be_alone)
+        except BaseException:
+            release()
+            raise
+
+        def leave() -> None:
+            writer.alone = None
+            release()
+
+        return leave
 
     def events_after(self, seq: int, most: int) -> list[tuple[int, bytes]]:
         """The next events of the arrival log."""

@@ -70,6 +70,8 @@ _END_STUCK: Final = (
     " AND l.mode = 'RowShareLock' AND l.granted)"
 )
 
+_ALONE: Final = "UPDATE nostrtx.counters SET alone = %(token)s"
+
 _COMMIT: Final[Ask] = ("COMMIT", {})
 _ROLLBACK: Final[Ask] = ("ROLLBACK", {})
 
@@ -114,6 +116,8 @@ class EventWriter:
 
     Attributes:
         last_change: The number of the last removal by this process.
+        alone: What :meth:`be_alone` gave, as long as this process is alone: then it
+            writes only if nobody else has been alone since.
     """
 
     _log = Logger()
@@ -130,6 +134,7 @@ class EventWriter:
         self._name = uuid4().bytes
         self._batch = 0
         self.last_change = 0
+        self.alone: bytes | None = None
 
     def save(self, events: Sequence[Event]) -> tuple[list[SaveResult], int]:
         """
@@ -248,6 +253,22 @@ class EventWriter:
             lambda session: change_record(session, begin, name, change)
         )
 
+    def be_alone(self) -> bytes:
+        """
+        Note that this process is alone; what tells this time from all others.
+
+        Who was alone before, and has lost the lock without knowing it, has written
+        all that it may by the time this returns.
+        """
+        token = uuid4().bytes
+        begin = begin_writing(self._lock_seconds)
+
+        def work(session: Session) -> tuple[Sequence[Ask], bytes]:
+            session.ask(*begin)
+            return [(_ALONE, {"token": Uuid(token)})], token
+
+        return self._transact(work)
+
     def _transact(self, work: Callable[[Session], tuple[Sequence[Ask], _T]]) -> _T:
         """
         Do ``work``, which begins a transaction and says what to change, and commit.
@@ -265,6 +286,7 @@ class EventWriter:
                     if not asks:
                         return result
                     self._check_wanted()
+                    self._check_alone(session)
                     self._batch += 1
                     committing = True
                     answers = session.ask(*asks, self._signature(), _COMMIT)
@@ -286,6 +308,13 @@ class EventWriter:
     def _check_wanted(self) -> None:
         if self._link.is_given_up:
             raise StoreError(UNREACHABLE)
+
+    def _check_alone(self, session: Session) -> None:
+        """Write nothing in the belief to be alone if others have been meanwhile."""
+        if (token := self.alone) is not None:
+            [[(last,)]] = session.ask(("SELECT alone FROM nostrtx.counters", {}))
+            if last != token:
+                raise StoreError("another process was faster; try again")
 
     def _end_stuck(self, session: Session) -> bool:
         """End whoever has the lock and stands still; whether there was anybody."""
