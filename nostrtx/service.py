@@ -265,6 +265,7 @@ def make_service(
             os.environ,
             lambda error: give_up(f"nostr-relay: {error}"),
         )
+    roll_call = RollCall(broadcaster, reactor, token_bytes)
     relay = Relay(
         store,
         broadcaster,
@@ -274,8 +275,8 @@ def make_service(
         urls.all,
         token_bytes,
         register_database(stated),
+        lambda: roll_call.is_first,
     )
-    roll_call = RollCall(broadcaster, reactor, token_bytes)
     websockets = RelayWebSocketFactory(
         relay, settings, turns, reactor, roll_call, token_bytes
     )

@@ -84,6 +84,14 @@ class IOtherProcesses(Interface):
         "Whether nobody else is there, so that all telling is idle."
     )
 
+    is_first: bool = Attribute(
+        """
+        Whether of all processes that are there this one was started first: for work
+        that one should do, and of which it does no harm that two do it, as they may
+        while they do not hear one another.
+        """
+    )
+
     instance: str = Attribute(
         "Names this start of this process; what started later has a larger one."
     )

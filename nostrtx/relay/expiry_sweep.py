@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -19,13 +21,15 @@ class ExpirySweep:
     """
     Asks the store to delete what has expired, every so often.
 
-    Nobody is sent an expired event in the meantime: this only gives space back.
+    Nobody is sent an expired event in the meantime: this only gives space back. Of
+    the processes that share a store, one does it.
 
     Args:
         store: The store to sweep.
         clock: Wall-clock time.
         statistics: Counts what was removed.
         settings: How often.
+        is_mine: Whether it is for this process to do, by now.
     """
 
     _log = Logger()
@@ -36,16 +40,18 @@ class ExpirySweep:
         clock: IReactorTime,
         statistics: Statistics,
         settings: LiveSettings,
+        is_mine: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._clock = clock
         self._statistics = statistics
         self._settings = settings
+        self._is_mine = is_mine
         self._complaint = Complaint(self._log, "Removing expired events")
         self._tasks = BackgroundTasks()
 
     def start(self) -> None:
-        """Sweep now and every so often from now on."""
+        """Sweep now and every so often from now on, whenever it is for this process."""
         self._tasks.start(self._run(), "Sweeping")
 
     def stop(self) -> None:
@@ -67,5 +73,8 @@ class ExpirySweep:
             await deferLater(self._clock, seconds)
 
     async def _sweep(self) -> None:
-        while removed := await self._store.delete_expired(self._clock.seconds()):
+        while self._is_mine():
+            removed = await self._store.delete_expired(self._clock.seconds())
+            if not removed:
+                return
             self._statistics.events_expired += removed

@@ -70,6 +70,7 @@ class Relay:
         random_bytes: Makes what nobody can guess.
         register: Where members are kept, opened and closed here; may be None where
             there are none.
+        is_first: Whether this process is to do by now what one should do for all.
 
     Attributes:
         statistics: What this process has counted.
@@ -92,6 +93,7 @@ class Relay:
         urls: Callable[[], Sequence[str]],
         random_bytes: Callable[[int], bytes],
         register: IRegisterDatabase | None = None,
+        is_first: Callable[[], bool] = lambda: True,
     ) -> None:
         self.statistics = Statistics()
         self.statistics.measurements.report(partial(_bus_facts, broadcaster))
@@ -216,7 +218,7 @@ class Relay:
             self.statistics,
             followed,
         )
-        self._sweep = ExpirySweep(store, clock, self.statistics, settings)
+        self._sweep = ExpirySweep(store, clock, self.statistics, settings, is_first)
         self._reconciliations = Reconciliations(
             store,
             turns,

@@ -100,6 +100,11 @@ class RollCall:
         """Whether nobody else is here."""
         return not self._others
 
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody is here who was started before, or may have been."""
+        return all(self._instance < other.instance for other in self._others.values())
+
     def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> None:
         """Have ``heard`` called with what others say of themselves on ``topic``."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from twisted.internet.task import deferLater
 
 from tests.live.authors import Author
-from tests.live.cluster_case import CONNECTED, ClusterTestCase
+from tests.live.cluster_case import CONNECTED, SOON, ClusterTestCase
 from tests.live.reactor import reactor
 from tests.live.relay_process import run_to_end
 from tests.live.traffic import until
@@ -123,6 +124,29 @@ class NodeGoneTests(ClusterTestCase):
         publisher = self.publish(nodes[1], "afterwards")
         await pause(1)
         await self.assert_all_heard(await self.finish(publisher), late)
+
+    async def test_sweeping_goes_on(self) -> None:
+        """What has expired is removed by one node, and by another when that is gone."""
+        more = "\n[timing]\nexpiry_sweep_seconds = 0.2\n"
+        first, second = [
+            await self.start_node(name, self.settings(name, more))
+            for name in ("node1", "node2")
+        ]
+        client = await self.connect(second)
+        for turn in range(2):
+            ends = ["expiration", str(int(time.time()) + 5)]
+            passing = Author("passing").sign(f"{turn}", tags=[ends])
+            answers = await client.publish([passing])
+            self.assertEqual(answers[passing["id"]], (True, ""))
+            self.assertEqual(self.stored(), 1)
+            await until(lambda: self.stored() == 0, SOON, "it was not removed")
+            if not first.has_ended:
+                await first.stop("KILL")
+
+    def stored(self) -> int:
+        """How many events there are in the database, expired or not."""
+        [(count,)] = self.postgres.execute("SELECT count(*) FROM nostrtx.events")
+        return int(count)
 
     async def test_stopped_for_a_while(self) -> None:
         """A node that stood still for 20 s catches up, with each event once."""

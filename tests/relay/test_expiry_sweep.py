@@ -72,6 +72,20 @@ class ExpirySweepTests(SynchronousTestCase):
         self.assertEqual(self.store.asked, [NOW, NOW + 5, NOW + 10])
         self.sweep.stop()
 
+    def test_one_of_several(self) -> None:
+        """Of several processes one sweeps, and another one as soon as that is gone."""
+        is_mine = False
+        sweep = ExpirySweep(
+            self.store, self.clock, self.statistics, self.settings, lambda: is_mine
+        )
+        sweep.start()
+        self.clock.advance(5)
+        self.assertEqual(self.store.asked, [])
+        is_mine = True
+        self.clock.advance(5)
+        self.assertEqual(self.store.asked, [NOW + 10])
+        sweep.stop()
+
     def test_survives_failure(self) -> None:
         """A failing store is asked again at the next interval."""
         self.store.answers = [fail(StoreError("disk full")), succeed(2)]

@@ -57,6 +57,28 @@ class RollCallTests(SynchronousTestCase):
         self.assertEqual(self.arrivals, 2)
         self.assertEqual(self.departures, [])
 
+    def test_first(self) -> None:
+        """Of all that are there one is the first; another one once it is gone."""
+        self.assertTrue(self.here.is_first)
+        other, third = self.other(), self.other("third")
+        processes = (self.here, other, third)
+        self.assertEqual([one.is_first for one in processes], [True, False, False])
+        self.here.stop()
+        self.assertEqual([one.is_first for one in processes[1:]], [True, False])
+        self.company.cut_off("other")
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        self.assertTrue(third.is_first)
+        # Nobody else is heard there, either.
+        self.assertTrue(other.is_first)
+
+    def test_first_unknown(self) -> None:
+        """Somebody of whom not even the start is known may have been there before."""
+        self.here.listen("topic", lambda sender, message: None)
+        self.company.buses["here"].hear("topic", "other", b"")
+        self.assertFalse(self.here.is_first)
+        self.company.beat(MOST_SILENT_BEATS + 1)
+        self.assertTrue(self.here.is_first)
+
     def test_farewell(self) -> None:
         """Who stops is gone at once."""
         self.other().stop()
