@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from click import Group
+from click import Context, Group
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.cli.main import main
@@ -62,10 +62,11 @@ class OperationsTests(SynchronousTestCase):
         )
         self.assertGreater(len(shown), 6)
         assert isinstance(main, Group)
+        context = Context(main)
         for line in shown:
             words = [*line.split(), ""]
             first, second = words[:2]
-            command = main.commands.get(first)
+            command = main.get_command(context, first)
             self.assertIsNotNone(command, line)
             if isinstance(command, Group):
                 self.assertIn(second, command.commands, line)

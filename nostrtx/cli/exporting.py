@@ -20,6 +20,7 @@ from nostrtx.cli.key_types import EventIdType, PubkeyType
 from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.cli.stored_events import count_events, stored_pages
+from nostrtx.cli.whole_file import whole_file
 from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.filters import Filter, parse_filter
@@ -124,7 +125,6 @@ async def export_events(
                 out.writelines([raw + b"\n" for raw in events])
                 written += len(events)
                 progress.update(task, completed=written)
-        out.flush()
     return written
 
 
@@ -155,10 +155,10 @@ async def export_events(
 @click.option(
     "--output",
     "-o",
-    type=click.File("wb", lazy=True, atomic=True),
     default="-",
     metavar="FILE",
-    help="Where to write; standard output if not given.",
+    help="Where to write; standard output if not given. A file that is there is"
+    " replaced when all is written, and not before.",
 )
 @store_options
 def export_command(
@@ -167,7 +167,7 @@ def export_command(
     ids: tuple[bytes, ...],
     since: int | None,
     until: int | None,
-    output: IO[bytes],
+    output: str,
     config: str | None,
     store: str | None,
 ) -> None:
@@ -188,10 +188,8 @@ def export_command(
     ]
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
-        try:
-            written = await export_events(event_store, reactor, wanted, output)
-        except BrokenPipeError:
-            raise SystemExit(1) from None
+        with whole_file(output) as out:
+            written = await export_events(event_store, reactor, wanted, out)
         click.echo(f"{written:,} events", err=True)
 
     run_on_store(settings, work)

@@ -9,9 +9,7 @@ stopped, over duplicates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import islice
 from typing import IO, Any, Final
 
 import click
@@ -25,6 +23,7 @@ from twisted.internet.task import deferLater
 
 from nostrtx.cli.asked_policies import names_policies, questions_to
 from nostrtx.cli.intake import Intake
+from nostrtx.cli.line_source import LineSource, LineTooLong
 from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.store import IEventStore
@@ -33,20 +32,19 @@ from nostrtx.relay.policies.programs.lines import OtherSource
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.turns import turns_of
 
-#: Lines that are read at a time, and may be on their way into the store at once.
-_CHUNK: Final = 512
+#: Lines that may be on their way into the store at once.
 _ON_THE_WAY: Final = 8192
 
 
-def _chunks(source: IO[bytes]) -> Iterator[list[bytes]]:
-    while chunk := list(islice(source, _CHUNK)):
-        yield chunk
+async def import_lines(source: LineSource, intake: Intake, clock: Any) -> None:
+    """
+    Take in all lines, show how far that has come, and tell the result.
 
-
-async def import_lines(source: IO[bytes], intake: Intake, clock: Any) -> None:
-    """Take in all lines of a file, show how far that has come, and tell the result."""
+    Raises:
+        click.ClickException: The store failed, or what was read has no events in it.
+        OSError: The file cannot be read.
+    """
     started = clock.seconds()
-    read = 0
     try:
         with progress_of(
             TextColumn("Importing"),
@@ -55,25 +53,31 @@ async def import_lines(source: IO[bytes], intake: Intake, clock: Any) -> None:
             DownloadColumn(),
             TextColumn("{task.fields[rate]:>8,.0f} events/s"),
         ) as progress:
-            task = progress.add_task("", total=_size(source), rate=0.0)
-            for chunk in _chunks(source):
-                for line in chunk:
+            task = progress.add_task("", total=source.total, rate=0.0)
+            while lines := await source.lines():
+                for line in lines:
                     intake.take(line)
-                read += sum(map(len, chunk))
                 elapsed = max(clock.seconds() - started, 0.001)
                 progress.update(
-                    task, completed=read, rate=intake.summary.lines / elapsed
+                    task, completed=source.read, rate=intake.summary.lines / elapsed
                 )
                 # Let the reactor turn, then go on while there is room.
                 await deferLater(clock, 0)
                 await intake.wait_until_at_most(_ON_THE_WAY)
             await intake.wait_until_at_most(0)
+    except LineTooLong as error:
+        raise click.ClickException(str(error)) from None
     finally:
         intake.signatures.stop()
         elapsed = max(clock.seconds() - started, 0.001)
         click.echo(intake.summary.text())
         rate = intake.summary.lines / elapsed
         click.echo(f"{elapsed:>12,.1f}  seconds, {rate:,.0f} lines/s")
+    if intake.summary.is_nonsense:
+        raise click.ClickException(
+            "that is no list of events: there must be one JSON object a line, and"
+            " nothing compressed"
+        )
 
 
 @click.command("import")
@@ -140,16 +144,6 @@ def import_command(
                 intake.signatures.start(
                     reactor, verifier_count(settings.ingest.verifier_processes)
                 )
-            await import_lines(source, intake, reactor)
+            await import_lines(LineSource(source.fileno(), reactor), intake, reactor)
 
     run_on_store(settings, work)
-
-
-def _size(source: IO[bytes]) -> int | None:
-    """The bytes that a file has to give; None where that cannot be known."""
-    if not source.seekable():
-        return None
-    here = source.tell()
-    end = source.seek(0, 2)
-    source.seek(here)
-    return end - here

@@ -33,6 +33,11 @@ from nostrtx.settings.tree import Settings
 #: Events in one transaction: nobody waits for the single one, as a client would.
 _BATCH: Final = 2048
 
+_NOT_JSON: Final = "invalid: not JSON"
+
+#: Why lines are refused that hold something else than events.
+_STRANGE: Final = (_NOT_JSON, "invalid: an event is a JSON object")
+
 
 @attrs.define(slots=True, eq=False)
 class Line:
@@ -62,6 +67,12 @@ class Summary:
     outcomes: Counter[SaveOutcome] = attrs.field(factory=Counter)
     refused: Counter[str] = attrs.field(factory=Counter)
     failure: str = ""
+
+    @property
+    def is_nonsense(self) -> bool:
+        """Whether there were lines, and none of them looked like an event."""
+        strange = sum(self.refused[reason] for reason in _STRANGE)
+        return 0 < self.lines == strange
 
     def text(self) -> str:
         """The summary for people, one fact a line."""
@@ -141,7 +152,7 @@ class Intake:
             members = loads(line.decode())
         except (NotJSONError, UnicodeDecodeError):
             self.summary.lines += 1
-            self.summary.refused["invalid: not JSON"] += 1
+            self.summary.refused[_NOT_JSON] += 1
             return
         self.take_members(members)
 

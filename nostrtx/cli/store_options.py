@@ -13,7 +13,7 @@ import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from nostrtx.interfaces.store import IEventStore, StoreUnusable
+from nostrtx.interfaces.store import IEventStore, StoreError, StoreUnusable
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.settings.file import ConfigError, load_settings
 from nostrtx.settings.tree import Settings
@@ -28,12 +28,14 @@ def store_options(command: _F) -> _F:
         click.option(
             "--store",
             metavar="URL",
-            help="The store, such as lmdb:data or postgresql://user@host/database.",
+            help="The store, such as lmdb:data or postgresql://user@host/database; if"
+            " not given, that of the settings file, or else lmdb:data.",
         ),
         click.option(
             "--config",
             metavar="FILE",
             envvar="NOSTRTX_CONFIG",
+            show_envvar=True,
             help="Settings file (TOML) of the relay; it names the store.",
         ),
     ):
@@ -129,6 +131,14 @@ def run_on_store(
     for failure in failures:
         if failure.check(CancelledError):
             raise click.exceptions.Exit(130)
-        if failure.check(StoreUnusable):
+        if failure.check(StoreUnusable, StoreError):
             raise click.ClickException(str(failure.value))
+        if failure.check(OSError) and not failure.check(BrokenPipeError):
+            raise click.ClickException(_in_words(failure.value))
         failure.raiseException()
+
+
+def _in_words(error: object) -> str:
+    assert isinstance(error, OSError)
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from unittest import TestCase
 
 from click.testing import CliRunner
 
-from nostrtx.cli.importing import _chunks, _size
 from nostrtx.cli.main import main
-
-
-class SourceTests(TestCase):
-    """Tests for how input is read."""
-
-    def test_chunks_hold_every_line(self) -> None:
-        """Reading in chunks neither loses nor repeats a line."""
-        text = b"".join(b"%d\n" % number for number in range(1300))
-        chunks = list(_chunks(io.BytesIO(text)))
-        self.assertEqual(b"".join(b"".join(chunk) for chunk in chunks), text)
-        self.assertGreater(len(chunks), 1)
-
-    def test_size_is_what_is_left(self) -> None:
-        """The progress bar counts from where reading starts."""
-        source = io.BytesIO(b"0123456789")
-        source.read(4)
-        self.assertEqual(_size(source), 6)
-        self.assertEqual(source.read(), b"456789")
 
 
 class CommandTests(TestCase):

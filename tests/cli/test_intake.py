@@ -123,6 +123,18 @@ class IntakeTests(SynchronousTestCase):
         self.assertEqual(self.stored(), 1)
         self.assertIn("refused", job.summary.text())
 
+    def test_nonsense(self) -> None:
+        """What holds no event at all is told from what holds bad ones."""
+        for lines, is_nonsense in (
+            ((), False),
+            ((b"\x1f\x8b", b"[{}]"), True),
+            ((b"{}",), False),
+            ((b"[]", signed_event(created_at=NOW).raw), False),
+        ):
+            job = self.job()
+            self.run_lines(job, *lines)
+            self.assertEqual(job.summary.is_nonsense, is_nonsense, lines)
+
     def test_no_verify_trusts_signatures(self) -> None:
         """Without verification a bad signature is stored, a wrong id is not."""
         event = signed_event(created_at=NOW)

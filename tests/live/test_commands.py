@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, signal
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -81,3 +83,59 @@ class CommandsTests(SynchronousTestCase):
         self.assertEqual(result.returncode, 1)
         self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
         self.assertIn(b"Error: ", result.stderr)
+
+    def test_no_events(self) -> None:
+        """What holds no events, such as a compressed file, is told as a mistake."""
+        for text in (gzip.compress(_REAL.read_bytes()), b"[{}]"):
+            result = self.run_command("import", "-", text=text)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(b"one JSON object a line", result.stderr)
+
+    def test_disk_full(self) -> None:
+        """A file that cannot be written is one line, too."""
+        self.counts(self.run_command("import", str(_REAL), "--no-verify"))
+        for path in ("/dev/full", "/nowhere/file", "/etc"):
+            result = self.run_command("export", "-o", path)
+            self.assertEqual(result.returncode, 1)
+            [line] = result.stderr.strip().splitlines()
+            self.assertTrue(line.startswith(b"Error: "), line)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start ``nostrtx`` on the store, as a shell does."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nostrtx.cli.main", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal(SIGINT, SIG_DFL),
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_head(self) -> None:
+        """Who reads no further, as ``head`` does, ends an export without a word."""
+        self.counts(self.run_command("import", str(_REAL), "--no-verify"))
+        process = self.begin("export", "--store", self.store)
+        assert process.stdout is not None
+        json.loads(process.stdout.readline())
+        process.stdout.close()
+        assert process.stderr is not None
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+        self.assertEqual(process.wait(60), 1)
+
+    def test_interrupted(self) -> None:
+        """Control-C ends an import from a pipe that is silent; what came is stored."""
+        process = self.begin("import", "-", "--store", self.store)
+        assert process.stdin is not None
+        process.stdin.write(_REAL.read_bytes().splitlines(keepends=True)[0])
+        process.stdin.flush()
+        tries = 0
+        while not self.run_command("export").stdout:
+            tries += 1
+            self.assertLess(tries, 60, "the event is not stored")
+        process.send_signal(SIGINT)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, errors), (130, b""))
+        self.assertIn(b" 1  accepted", output)

@@ -21,7 +21,10 @@ from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.service import make_service
 make_service(LiveSettings(Settings()), MemoryReactorClock())
-import nostrtx.cli.main
+from click import Context
+from nostrtx.cli.main import COMMANDS, main
+for name in COMMANDS:
+    main.get_command(Context(main), name)
 print("all well")
 """
 
