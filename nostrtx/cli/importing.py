@@ -90,7 +90,7 @@ async def import_lines(source: LineSource, intake: Intake, clock: Any) -> None:
 @click.option(
     "--policies",
     is_flag=True,
-    help="Ask the rules, plugins and programs of the settings file as well.",
+    help="Let limits, rules, plugins and programs of the settings file decide.",
 )
 @store_options
 def import_command(
@@ -108,8 +108,9 @@ def import_command(
     duplicate. It may run beside the relay, whose clients find the events with their
     next query.
 
-    What comes from strangers may be shown to the relay's policies, with --policies;
-    what they refuse is counted by its reason and not stored.
+    For what comes from strangers there is --policies: then the relay's limits hold but
+    for the age of events, and its policies are asked; what they refuse is counted by
+    its reason and not stored.
 
     \b
         nostrtx import dump.jsonl
@@ -139,6 +140,7 @@ def import_command(
                 not no_verify,
                 banned.check_event,
                 questions,
+                policies,
             )
             if not no_verify:
                 intake.signatures.start(

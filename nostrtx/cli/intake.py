@@ -24,10 +24,10 @@ from nostrtx.nostr.errors import Rejected, invalid
 from nostrtx.nostr.event import Event, parse_event
 from nostrtx.nostr.json import NotJSONError, loads
 from nostrtx.nostr.kinds import is_ephemeral
+from nostrtx.relay.ingest import check_limits
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.signature_checks import SignatureChecks
 from nostrtx.relay.write_batches import WriteBatches
-from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.tree import Settings
 
 #: Events in one transaction: nobody waits for the single one, as a client would.
@@ -106,6 +106,7 @@ class Intake:
         check: Raises :class:`Rejected` for events that are not to be taken.
         questions: Asks policies, which may refuse events as well; None if nobody is
             asked.
+        is_strict: Whether the limits of the settings hold, but for the age of events.
 
     Attributes:
         summary: What became of the lines so far.
@@ -121,12 +122,15 @@ class Intake:
         verify: bool,
         check: Callable[[Event], None] | None = None,
         questions: Questions | None = None,
+        is_strict: bool = False,
     ) -> None:
+        self._is_strict = is_strict
         self._check = check
         self._questions = questions
         self.summary = Summary()
         self._clock = clock
-        self._limits = settings.limits
+        # What is brought from elsewhere is history.
+        self._limits = attrs.evolve(settings.limits, created_at_lower_seconds=0)
         self._on_the_way = 0
         self._waiting: list[Deferred[None]] = []
         self.signatures: SignatureChecks[Line] = SignatureChecks(
@@ -160,7 +164,7 @@ class Intake:
         """Take in what should be an event, a decoded JSON value."""
         self.summary.lines += 1
         try:
-            event = _event(members, self._limits, self._clock.seconds())
+            event = self._event(members, self._clock.seconds())
             if self._check is not None:
                 self._check(event)
             if self._questions is not None:
@@ -170,6 +174,28 @@ class Intake:
             return
         self._on_the_way += 1
         self._next(Line(event))
+
+    def _event(self, members: object, now: float) -> Event:
+        """
+        The event that a JSON value describes, if it may be stored.
+
+        Raises:
+            Rejected: It may not.
+        """
+        limits = self._limits
+        event = parse_event(members)
+        if is_ephemeral(event.kind):
+            raise invalid("ephemeral events are not stored")
+        if self._is_strict:
+            if len(event.raw) > limits.max_message_bytes:
+                raise invalid(f"more than {limits.max_message_bytes} bytes")
+            assert type(members) is dict
+            check_limits(event, members["content"], limits, now)
+        if event.created_at > now + limits.created_at_upper_seconds:
+            raise invalid("created_at is too far in the future")
+        if event.is_expired(now):
+            raise invalid("event has expired")
+        return event
 
     async def wait_until_at_most(self, lines: int) -> None:
         """
@@ -223,20 +249,3 @@ class Intake:
         waiting, self._waiting = self._waiting, []
         for one in waiting:
             one.callback(None)
-
-
-def _event(members: object, limits: LimitSettings, now: float) -> Event:
-    """
-    The event that a JSON value describes, if it may be stored.
-
-    Raises:
-        Rejected: It may not.
-    """
-    event = parse_event(members)
-    if is_ephemeral(event.kind):
-        raise invalid("ephemeral events are not stored")
-    if event.created_at > now + limits.created_at_upper_seconds:
-        raise invalid("created_at is too far in the future")
-    if event.is_expired(now):
-        raise invalid("event has expired")
-    return event

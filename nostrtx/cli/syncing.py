@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import IO, Any, Final
@@ -22,6 +23,7 @@ from nostrtx.cli.intake import Intake
 from nostrtx.cli.progress import progress_of
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.store import IEventStore, StoreError
+from nostrtx.nostr.errors import invalid
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.event_signing import (
     SecretKey,
@@ -63,8 +65,12 @@ class RelayURLType(click.ParamType[RelayURL]):
             self.fail(str(error), param, ctx)
 
 
-def _check(banned: Banned, protected: bool, event: Event) -> None:
-    """Refuse what the relay would refuse, whoever sends it."""
+def _check(
+    banned: Banned, protected: bool, asked: Sequence[Filter], event: Event
+) -> None:
+    """Refuse what was not asked for, and what this relay takes from nobody."""
+    if not any(one.matches(event) for one in asked):
+        raise invalid("this was not asked for")
     banned.check_event(event)
     if not protected:
         check_protection(event, None)
@@ -187,7 +193,7 @@ def _secret_key(key_file: IO[str] | None, key: str | None) -> SecretKey | None:
 @click.option(
     "--no-policies",
     is_flag=True,
-    help="Take what the rules, plugins and programs of the settings file would refuse.",
+    help="Take what limits, rules, plugins and programs would refuse.",
 )
 @click.option(
     "--auth-key-file",
@@ -219,8 +225,10 @@ def sync_command(
     interrupted run is finished by running it again. It may run beside the relay, whose
     clients find the events with their next query.
 
-    What comes is checked, and shown to the rules, plugins and programs of the settings
-    file; what they refuse is counted by its reason and not stored. Rates do not hold.
+    What comes is checked, by the limits of the settings file as well, and shown to its
+    rules, plugins and programs; what they refuse is counted by its reason and not
+    stored. Rates do not hold, and events may be of any age.
+
     All that matches is sent, private events as well: --filter and --direction say what
     goes where.
 
@@ -234,6 +242,7 @@ def sync_command(
     settings = settings_for(config, store)
     key = _secret_key(auth_key_file, auth_key)
     way = Direction(direction)
+    asked = filters or (Filter(),)
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
         asks = way.is_down and not no_policies and names_policies(settings)
@@ -266,8 +275,9 @@ def sync_command(
             reactor,
             settings,
             True,
-            partial(_check, await read_bans(event_store), protected),
+            partial(_check, await read_bans(event_store), protected, asked),
             questions,
+            not no_policies,
         )
         peer = await ask(url, reactor)
         began = reactor.seconds()
@@ -282,7 +292,7 @@ def sync_command(
             progress = synchronization.progress
             try:
                 with _Bar(progress, intake, reactor):
-                    await synchronization.run(filters or (Filter(),))
+                    await synchronization.run(asked)
             finally:
                 intake.signatures.stop()
                 await connection.leave()

@@ -27,8 +27,8 @@ CONNECT_SECONDS: Final = 15
 #: How often a silent relay is pinged, and how soon it must answer, in seconds.
 _PING_SECONDS: Final = 30
 
-#: The longest message that is taken, in bytes.
-_MAX_MESSAGE_BYTES: Final = 64 * 2**20
+#: The longest message that is taken, in bytes: thousands may wait to be stored.
+_MAX_MESSAGE_BYTES: Final = 16 * 2**20
 
 
 class RelayConnection(WebSocketClientProtocol):

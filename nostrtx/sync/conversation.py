@@ -51,12 +51,14 @@ class _Request:
     A REQ under way.
 
     Attributes:
-        take: Gets each event.
+        take: Gets each event, and says whether it was waited for.
         done: Fires upon EOSE.
+        giving_up: Ends it when the relay says nothing for too long.
     """
 
-    take: Callable[[Members], None]
+    take: Callable[[Members], bool]
     done: Deferred[None]
+    giving_up: IDelayedCall
 
 
 class Conversation:
@@ -98,7 +100,10 @@ class Conversation:
             return
         match message:
             case ["EVENT", str(name), dict(members), *_] if name in self._requests:
-                self._requests[name].take(members)
+                request = self._requests[name]
+                if request.take(members):
+                    # However long it takes, as long as it gets on.
+                    request.giving_up.reset(ANSWER_SECONDS)
             case ["EOSE", str(name), *_] if name in self._requests:
                 self._requests.pop(name).done.callback(None)
             case ["OK", str(event_id), bool(accepted), *rest] if (
@@ -148,14 +153,15 @@ class Conversation:
         return accepted, reason
 
     async def query(
-        self, filters: Sequence[Mapping[str, object]], take: Callable[[Members], None]
+        self, filters: Sequence[Mapping[str, object]], take: Callable[[Members], bool]
     ) -> None:
         """
         Fetch what the relay has stored.
 
         Args:
             filters: Of the REQ.
-            take: Gets each event, not yet checked.
+            take: Gets each event, not yet checked, and says whether that is one that
+                was waited for.
 
         Raises:
             Refused: The relay closed the subscription.
@@ -229,19 +235,23 @@ class Conversation:
             raise RelayTrouble("the relay does not answer EVENT") from None
 
     async def _query(
-        self, filters: Sequence[Mapping[str, object]], take: Callable[[Members], None]
+        self, filters: Sequence[Mapping[str, object]], take: Callable[[Members], bool]
     ) -> None:
         self._check_open()
         name = self._name()
-        request = _Request(take, Deferred())
-        self._requests[name] = request
+        done: Deferred[None] = Deferred()
+        giving_up = self._clock.callLater(
+            ANSWER_SECONDS,
+            lambda: done.errback(RelayTrouble("the relay does not answer REQ")),
+        )
+        self._requests[name] = _Request(take, done, giving_up)
         self._say("REQ", name, *filters)
         try:
-            await self._in_time(request.done, "REQ")
-        except TimeoutError:
-            raise RelayTrouble("the relay does not answer REQ") from None
+            await done
         finally:
             self._requests.pop(name, None)
+            if giving_up.active():
+                giving_up.cancel()
         if self._lost is None:
             self._say("CLOSE", name)
 

@@ -21,6 +21,9 @@ from nostrtx.sync.conversation import Conversation, RelayTrouble
 #: millions of events fit in these.
 _MAX_ROUNDS: Final = 100_000
 
+#: How many ids a relay may name; half a gigabyte holds them.
+MOST_IDS: Final = 5_000_000
+
 #: How long an answer is worked on in one turn of the reactor, in seconds.
 _SLICE_SECONDS: Final = 0.02
 
@@ -46,6 +49,7 @@ async def reconcile(
     frame_bytes: int,
     clock: Any,
     progress: Callable[[Differences], None],
+    most: int = MOST_IDS,
 ) -> Differences:
     """
     Find out what either side lacks of what matches ``asked``.
@@ -57,6 +61,7 @@ async def reconcile(
         frame_bytes: The longest message to send, before it is hexadecimal.
         clock: The reactor.
         progress: Called after each message with what is known by then.
+        most: How many events the relay may name that our side lacks.
 
     Raises:
         RelayTrouble: The relay does not do its part.
@@ -74,6 +79,11 @@ async def reconcile(
                 raise RelayTrouble(f"the relay's answer: {refusal.message}") from None
             found.have.update(reconciled.have)
             found.need.update(reconciled.need)
+            if len(found.need) > most:
+                raise RelayTrouble(
+                    f"the relay has more than {most:,} events that are not here; name"
+                    " a part of them with --filter"
+                )
             progress(found)
             if reconciled.message is None:
                 return found

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import attrs
+from treq import collect
 from twisted.internet.defer import Deferred
-from twisted.web.client import Agent, BrowserLikeRedirectAgent, readBody
+from twisted.web.client import Agent, BrowserLikeRedirectAgent
 from twisted.web.http_headers import Headers
 
 from nostrtx.nostr.json import NotJSONError, loads
@@ -20,6 +21,9 @@ _SECONDS: Final = 10
 
 #: What a relay surely takes that says nothing: strfry's default is twice that.
 _MESSAGE_BYTES: Final = 65_536
+
+#: The longest document that is read, in bytes.
+_DOCUMENT_BYTES: Final = 256 * 1024
 
 _LIMIT: Final = 500
 _SUBSCRIPTIONS: Final = 4
@@ -78,8 +82,15 @@ async def ask(url: RelayURL, reactor: Any) -> Peer:
 
     async def document() -> bytes:
         response = await agent.request(b"GET", address.encode(), headers)
-        body: bytes = await readBody(response)
-        return body
+        body = bytearray()
+
+        def take(data: bytes) -> None:
+            if len(body) + len(data) > _DOCUMENT_BYTES:
+                raise ValueError("the document is too long")
+            body.extend(data)
+
+        await collect(response, take)
+        return bytes(body)
 
     try:
         asking = Deferred.fromCoroutine(document())

@@ -128,12 +128,14 @@ async def download(
     async def fetch(batch: list[bytes]) -> None:
         wanted = {id_.hex() for id_ in batch}
 
-        def take(members: Members) -> None:
+        def take(members: Members) -> bool:
             id_ = members.get("id")
-            if type(id_) is str and id_ in wanted:
-                wanted.discard(id_)
-                tally.received += 1
-                sink.take_members(members)
+            if type(id_) is not str or id_ not in wanted:
+                return False
+            wanted.discard(id_)
+            tally.received += 1
+            sink.take_members(members)
+            return True
 
         asked = {"ids": sorted(wanted), "limit": len(wanted)}
         await conversation.query([asked], take)

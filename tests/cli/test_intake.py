@@ -15,6 +15,7 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected, invalid
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.policies.policies import Policies
+from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
@@ -202,6 +203,39 @@ class IntakeTests(SynchronousTestCase):
         )
         self.assertEqual(self.stored(), 2)
         self.assertEqual(policy.asked, [1, 5, 6, 7])
+
+    def test_limits(self) -> None:
+        """Limits hold for strangers' events, whatever their age, and not for a dump."""
+        limits = LimitSettings(
+            max_message_bytes=1024,
+            max_event_tags=2,
+            max_content_length=500,
+            created_at_lower_seconds=10,
+        )
+        large = signed_event(created_at=NOW, content="é" * 400)
+        long = signed_event(created_at=NOW, content="x" * 501)
+        many = signed_event(created_at=NOW, tags=[["t", "x"]] * 3)
+        old = signed_event(created_at=NOW - 1000)
+        for is_strict, accepted in ((True, 1), (False, 3)):
+            job = Intake(
+                self.store,
+                ScheduledTurns(self.clock),
+                self.clock,
+                Settings(limits=limits),
+                True,
+                None,
+                None,
+                is_strict,
+            )
+            self.run_lines(job, *[one.raw for one in (large, long, many, old)])
+            outcomes = job.summary.outcomes
+            self.assertEqual(outcomes[SaveOutcome.STORED], accepted)
+            refused = {
+                "invalid: more than 1024 bytes": 1,
+                "invalid: content of more than 500 characters": 1,
+                "invalid: more than 2 tags": 1,
+            }
+            self.assertEqual(dict(job.summary.refused), refused if is_strict else {})
 
     def test_waits_for_what_is_on_the_way(self) -> None:
         """The end comes only when everything that was taken has been answered for."""

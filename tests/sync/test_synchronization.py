@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from hypothesis import given
@@ -13,12 +14,14 @@ from nostrtx.interfaces.queries import Page
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.event_signing import SecretKey
 from nostrtx.nostr.filters import Filter, parse_filter
+from nostrtx.nostr.json import dumps
+from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.settings.access import AuthSettings
 from nostrtx.settings.limits import LimitSettings, NegentropySettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.sync.conversation import Refused, RelayTrouble
-from nostrtx.sync.differences import filter_members
+from nostrtx.sync.differences import filter_members, reconcile
 from nostrtx.sync.peer import Peer
 from nostrtx.sync.synchronization import Direction
 from tests.storage.events import NOW, signed_event
@@ -227,6 +230,73 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(len(contents(between.store)), 25)
         between, _ = self.read(100, 10, Filter(limit=0), 12)
         self.assertEqual(len(contents(between.store)), 0)
+
+    def test_relay_that_does_not_listen(self) -> None:
+        """One that gives the same whatever it is asked for is found out."""
+        between = Neighbours(_NO_NEGENTROPY, peer=Peer(max_limit=10))
+        between.relay.stored(*(note(n, 10) for n in range(20)))
+        job = between.synchronization(Direction.DOWN)
+        original = between.conversation.message_received
+        told: list[bytes] = []
+
+        def tampered(text: bytes) -> None:
+            if text.startswith(b'["EVENT"'):
+                told.append(text[text.index(b",{") :])
+                if len(told) > 10:
+                    start = text[: text.index(b",{")]
+                    for one in told[:10]:
+                        original(start + one)
+                    return
+            original(text)
+
+        between.conversation.message_received = tampered  # type: ignore[method-assign]
+        with self.assertRaises(RelayTrouble):
+            between.run(job.run(_EVERYTHING))
+
+    def test_more_than_asked_for(self) -> None:
+        """One that gives more than it is asked for finds nobody who listens."""
+        between = Neighbours(_NO_NEGENTROPY, peer=Peer(max_limit=10))
+        between.relay.stored(*(note(n, 10) for n in range(10)))
+        job = between.synchronization(Direction.DOWN)
+        original = between.conversation.message_received
+
+        def tampered(text: bytes) -> None:
+            if text.startswith(b'["EOSE"'):
+                for n in range(10, 100):
+                    event = json.loads(note(n, 10).raw)
+                    original(dumps(["EVENT", json.loads(text)[1], event]))
+                    told.append(n)
+            original(text)
+
+        told: list[int] = []
+        between.conversation.message_received = tampered  # type: ignore[method-assign]
+        between.run(job.run([Filter(limit=10)]))
+        self.assertEqual(len(told), 90)
+        self.assertEqual(len(contents(between.store)), 10)
+
+
+class DifferencesTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.sync.differences.reconcile`."""
+
+    def test_too_many(self) -> None:
+        """A relay cannot name ids without end."""
+        between = Neighbours()
+        between.relay.stored(*(note(n) for n in range(20)))
+        for most, is_fine in ((20, True), (19, False)):
+            task = reconcile(
+                between.conversation,
+                Filter(),
+                Snapshot.of([]),
+                4096,
+                between.clock,
+                lambda found: None,
+                most,
+            )
+            if is_fine:
+                self.assertEqual(len(between.run(task).need), 20)
+            else:
+                with self.assertRaises(RelayTrouble):
+                    between.run(task)
 
 
 class FilterMembersTests(SynchronousTestCase):
