@@ -21,6 +21,7 @@ from nostrtx.cli.asked_policies import Questions, names_policies, questions_to
 from nostrtx.cli.exporting import FilterType
 from nostrtx.cli.intake import Intake
 from nostrtx.cli.progress import progress_of
+from nostrtx.cli.public_events import public_events
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
 from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.errors import invalid
@@ -76,6 +77,10 @@ def _check(
         check_protection(event, None)
 
 
+def _anything(event: Event) -> bool:
+    return True
+
+
 def summary_of(progress: Progress, direction: Direction) -> str:
     """What came of it for people, one fact a line."""
     tally = progress.tally
@@ -88,6 +93,8 @@ def summary_of(progress: Progress, direction: Direction) -> str:
         if progress.missing:
             rows.append((progress.missing, "named by the relay and not given"))
     if direction.is_up:
+        if tally.kept:
+            rows.append((tally.kept, "private, and not sent"))
         rows += [(tally.sent, "sent"), (tally.accepted, "accepted by the relay")]
         rows += [
             (count, f"  refused: {reason}")
@@ -140,7 +147,7 @@ class _Bar:
         elif progress.phase is Phase.READING:
             done = tally.received
         elif progress.phase is Phase.SENDING:
-            done = tally.accepted + tally.refused.total()
+            done = tally.kept + tally.accepted + tally.refused.total()
             total = progress.to_send
         seconds = max(self._clock.seconds() - self._began, 0.001)
         stored = self._intake.summary.outcomes.total()
@@ -191,6 +198,11 @@ def _secret_key(key_file: IO[str] | None, key: str | None) -> SecretKey | None:
     help="Take protected events (NIP-70) as well, and reposts of them.",
 )
 @click.option(
+    "--private",
+    is_flag=True,
+    help="Send private events as well.",
+)
+@click.option(
     "--no-policies",
     is_flag=True,
     help="Take what limits, rules, plugins and programs would refuse.",
@@ -212,6 +224,7 @@ def sync_command(
     filters: tuple[Filter, ...],
     direction: str,
     protected: bool,
+    private: bool,
     no_policies: bool,
     auth_key_file: IO[str] | None,
     auth_key: str | None,
@@ -229,8 +242,9 @@ def sync_command(
     rules, plugins and programs; what they refuse is counted by its reason and not
     stored. Rates do not hold, and events may be of any age.
 
-    All that matches is sent, private events as well: --filter and --direction say what
-    goes where.
+    What is sent is what the relay shows to anybody. With --private it is direct
+    messages, gift wraps and what is in private groups as well: do that with relays that
+    show those to nobody else, either.
 
     A relay that asks who is there (NIP-42) is shown the key of --auth-key-file, or
     of the environment variable NOSTRTX_AUTH_KEY.
@@ -279,6 +293,9 @@ def sync_command(
             questions,
             not no_policies,
         )
+        may_send = await public_events(settings, event_store, reactor.seconds)
+        if private:
+            may_send = _anything
         peer = await ask(url, reactor)
         began = reactor.seconds()
         try:
@@ -287,7 +304,13 @@ def sync_command(
                 reactor, verifier_count(settings.ingest.verifier_processes)
             )
             synchronization = Synchronization(
-                connection.conversation, peer, event_store, intake, reactor, way
+                connection.conversation,
+                peer,
+                event_store,
+                intake,
+                reactor,
+                way,
+                may_send,
             )
             progress = synchronization.progress
             try:

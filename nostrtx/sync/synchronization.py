@@ -7,13 +7,14 @@ Nothing is remembered between runs: what is interrupted is done by doing it agai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
 import attrs
 
 from nostrtx.interfaces.store import IEventStore
+from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.negentropy.snapshot import Snapshot
 from nostrtx.sync.conversation import Conversation, DoesNotReconcile, Members
@@ -111,6 +112,7 @@ class Synchronization:
         sink: Checks and stores what comes.
         clock: The reactor.
         direction: Which way events go.
+        may_send: Says whether the relay may have an event.
 
     Attributes:
         progress: How far it has come.
@@ -124,6 +126,7 @@ class Synchronization:
         sink: EventSink,
         clock: Any,
         direction: Direction,
+        may_send: Callable[[Event], bool] = lambda event: True,
     ) -> None:
         self.progress = Progress()
         self._conversation = conversation
@@ -132,6 +135,7 @@ class Synchronization:
         self._sink = sink
         self._clock = clock
         self._direction = direction
+        self._may_send = may_send
 
     async def run(self, filters: Sequence[Filter]) -> None:
         """
@@ -211,4 +215,11 @@ class Synchronization:
         progress = self.progress
         progress.phase = Phase.SENDING
         progress.to_send += len(ids)
-        await upload(self._conversation, self._store, ids, self._clock, progress.tally)
+        await upload(
+            self._conversation,
+            self._store,
+            ids,
+            self._clock,
+            progress.tally,
+            self._may_send,
+        )

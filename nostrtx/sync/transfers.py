@@ -5,9 +5,8 @@ Events on their way between a store and another relay: EVENT up, REQ down (NIP-0
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
@@ -16,8 +15,9 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.store import IEventStore
-from nostrtx.nostr.event import RAW_ID
+from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.relay.finding import find_events
 from nostrtx.sync.conversation import Conversation, Members
 from nostrtx.sync.peer import Peer
 
@@ -34,8 +34,6 @@ _REQUESTS: Final = 4
 
 #: How many received events may be on their way into the store.
 ON_THE_WAY: Final = 2048
-
-_PAGE_BYTES: Final = 4 * 2**20
 
 
 class EventSink(Protocol):
@@ -58,12 +56,14 @@ class Tally:
         accepted: Those that the relay has now.
         refused: Those that it refused, by its reason.
         received: Events that came and had been asked for.
+        kept: Events that were not published, for they are nobody else's business.
     """
 
     sent: int = 0
     accepted: int = 0
     refused: Counter[str] = attrs.field(factory=Counter)
     received: int = 0
+    kept: int = 0
 
 
 async def upload(
@@ -72,43 +72,38 @@ async def upload(
     ids: Iterable[bytes],
     clock: IReactorTime,
     tally: Tally,
+    may_send: Callable[[Event], bool],
 ) -> None:
     """
     Publish the events with these ids, as far as the store still has them.
+
+    Args:
+        conversation: With the relay.
+        store: Where they are.
+        ids: Of the events.
+        clock: Wall-clock time.
+        tally: Counts them.
+        may_send: Says whether the relay may have an event.
 
     Raises:
         RelayTrouble: The relay does not answer.
     """
     for batch in _batches(ids, _READ):
+        stored = await find_events(store, [Filter(ids=tuple(batch))], clock.seconds())
+        fit = list(filter(may_send, stored))
+        tally.kept += len(stored) - len(fit)
         await _in_parallel(
-            iter(await _stored(store, batch, clock.seconds())),
-            lambda raw: _publish(conversation, raw, tally),
-            _WINDOW,
+            iter(fit), lambda event: _publish(conversation, event, tally), _WINDOW
         )
 
 
-async def _publish(conversation: Conversation, raw: bytes, tally: Tally) -> None:
+async def _publish(conversation: Conversation, event: Event, tally: Tally) -> None:
     tally.sent += 1
-    accepted, reason = await conversation.publish(raw, str(raw[RAW_ID], "ascii"))
+    accepted, reason = await conversation.publish(event.raw, event.id.hex())
     if accepted:
         tally.accepted += 1
     else:
         tally.refused[reason or "no reason given"] += 1
-
-
-async def _stored(store: IEventStore, ids: Sequence[bytes], now: float) -> list[bytes]:
-    query = store.query([Filter(ids=tuple(ids))], now)
-    events: list[bytes] = []
-    try:
-        while True:
-            page = query.next_page(_PAGE_BYTES, math.inf)
-            if isinstance(page, Deferred):
-                page = await page
-            events += page.events
-            if page.done:
-                return events
-    finally:
-        query.close()
 
 
 async def download(

@@ -24,7 +24,7 @@ class SummaryTests(TestCase):
             need=20,
             to_fetch=20,
             to_send=30,
-            tally=Tally(30, 25, Counter({"blocked: no": 5}), 19),
+            tally=Tally(30, 25, Counter({"blocked: no": 5}), 19, 7),
             crowded=2,
         )
         rows = [row.split(maxsplit=1) for row in self.rows(progress, Direction.BOTH)]
@@ -35,6 +35,7 @@ class SummaryTests(TestCase):
                 ["30", "events that only this store had"],
                 ["19", "received"],
                 ["1", "named by the relay and not given"],
+                ["7", "private, and not sent"],
                 ["30", "sent"],
                 ["25", "accepted by the relay"],
                 ["5", "refused: blocked: no"],

@@ -152,6 +152,18 @@ class OurSyncTests(SyncTestCase):
         await self.sync(relay, "--direction", "down", "--protected")
         self.assertEqual(len(await self.exported("lmdb:ours")), 4)
 
+    async def test_private_events(self) -> None:
+        """Private events stay here, unless the operator says otherwise."""
+        author = Author("sync")
+        private = [author.sign("psst", kind=4, tags=[["p", author.pubkey]])]
+        relay = await self.relay_with([])
+        await self.hold([*private, *self.notes[:3]])
+        told = await self.sync(relay)
+        self.assertIn("           1  private, and not sent", told)
+        self.assertEqual(await self.exported("lmdb:store"), self.ids(self.notes[:3]))
+        await self.sync(relay, "--private")
+        self.assertEqual(len(await self.exported("lmdb:store")), 4)
+
     async def test_errors(self) -> None:
         """What is wrong is told in one line: no relay there, or one that refuses."""
         relay = await self.relay_with(self.notes[:5], "[negentropy]\nmax_events=4\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Any, TypeVar
 
@@ -81,10 +81,20 @@ class Neighbours:
             None if secret is None else lambda challenge: _proof(secret, challenge),
         )
 
-    def synchronization(self, direction: Direction) -> Synchronization:
+    def synchronization(
+        self,
+        direction: Direction,
+        may_send: Callable[[Event], bool] = lambda event: True,
+    ) -> Synchronization:
         """What brings both stores to hold the same."""
         return Synchronization(
-            self.conversation, self._peer, self.store, self.job, self.clock, direction
+            self.conversation,
+            self._peer,
+            self.store,
+            self.job,
+            self.clock,
+            direction,
+            may_send,
         )
 
     def relay_says(self, *message: object) -> None:

@@ -137,6 +137,16 @@ class SynchronizationTests(SynchronousTestCase):
         self.assertTrue(reason.startswith("invalid: "), reason)
         self.assertEqual(count, 20)
 
+    def test_private(self) -> None:
+        """What the other relay may not have stays here, and is counted."""
+        between = self.between(map(note, range(30)), [])
+        job = between.synchronization(Direction.UP, lambda event: event.id[0] < 128)
+        between.run(job.run(_EVERYTHING))
+        fit = [note(n) for n in range(30) if note(n).id[0] < 128]
+        self.assertEqual(contents(between.relay.store.inner), raws(fit))
+        tally = job.progress.tally
+        self.assertEqual((tally.sent, tally.kept), (len(fit), 30 - len(fit)))
+
     def test_refused(self) -> None:
         """What the relay refuses to reconcile is an error with its words."""
         settings = Settings(negentropy=NegentropySettings(max_events=10))
