@@ -66,6 +66,9 @@ def main() -> None:
 
     The relay itself is started with "twistd -n nostr-relay". These commands may
     run beside it, on the same store.
+
+    They end with 0 when all is done, with 1 when something went wrong, with 2 when
+    they are not understood, and with 130 after Control-C.
     """
 
 

@@ -109,8 +109,11 @@ def run_on_store(
 
     def begin() -> None:
         running = Deferred.fromCoroutine(on_store())
+        is_stopping = False
 
         def interrupted() -> Deferred[None]:
+            nonlocal is_stopping
+            is_stopping = True
             running.cancel()
             return ended
 
@@ -119,7 +122,7 @@ def run_on_store(
         def finish(result: Failure | None) -> None:
             if isinstance(result, Failure):
                 failures.append(result)
-            if not failures or not failures[0].check(CancelledError):
+            if not is_stopping:
                 reactor.removeSystemEventTrigger(trigger)
                 reactor.callLater(0, reactor.stop)
             ended.callback(None)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.sync.test_connection -*-
+# -*- test-case-name: tests.live.test_sync -*-
 """
 A WebSocket connection to another relay, on Autobahn: ``ws://`` and ``wss://``.
 """
@@ -12,7 +12,7 @@ from autobahn.twisted.websocket import (
     WebSocketClientFactory,
     WebSocketClientProtocol,
 )
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
@@ -101,6 +101,8 @@ async def connect(
     )
     try:
         connection: Any = await _endpoint(url, reactor).connect(factory)
+    except CancelledError:
+        raise
     except Exception as error:
         words = " ".join(Failure(error).getErrorMessage().split()).rstrip(".")
         raise RelayTrouble(f"cannot connect to {url}: {words}") from None

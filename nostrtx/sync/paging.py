@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.sync.test_paging -*-
+# -*- test-case-name: tests.sync.test_synchronization -*-
 """
 Reading all that a relay has, page by page (NIP-01), where it does not reconcile.
 """

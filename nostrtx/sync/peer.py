@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import attrs
 from treq import collect
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikeRedirectAgent
 from twisted.web.http_headers import Headers
 
-from nostrtx.nostr.json import NotJSONError, loads
+from nostrtx.nostr.json import loads
 from nostrtx.nostr.relay_url import RelayURL
 
 #: How long the document may take, in seconds.
@@ -93,10 +94,29 @@ async def ask(url: RelayURL, reactor: Any) -> Peer:
         return bytes(body)
 
     try:
-        asking = Deferred.fromCoroutine(document())
+        asking = _at_once(Deferred.fromCoroutine(document()))
         return peer_of(loads(await asking.addTimeout(_SECONDS, reactor)))
-    except NotJSONError:
-        return Peer()
+    except CancelledError:
+        raise
     except Exception:
         # Many relays serve no document; the connection itself shows what is wrong.
         return Peer()
+
+
+def _at_once(asking: Deferred[bytes]) -> Deferred[bytes]:
+    """What comes of ``asking``; if it is cancelled, that and nothing else."""
+    is_given_up = False
+
+    def give_up(_: Deferred[bytes]) -> None:
+        # An HTTP client makes an error of its own of it, for which it is too late.
+        nonlocal is_given_up
+        is_given_up = True
+        asking.cancel()
+
+    def pass_on(result: bytes | Failure) -> None:
+        if not is_given_up:
+            answer.callback(result)
+
+    answer: Deferred[bytes] = Deferred(give_up)
+    asking.addBoth(pass_on)  # type: ignore[unused-awaitable]
+    return answer

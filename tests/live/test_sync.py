@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, signal
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SkipTest
 
@@ -163,6 +168,32 @@ class OurSyncTests(SyncTestCase):
         self.assertEqual(await self.exported("lmdb:store"), self.ids(self.notes[:3]))
         await self.sync(relay, "--private")
         self.assertEqual(len(await self.exported("lmdb:store")), 4)
+
+    async def test_interrupted(self) -> None:
+        """Control-C ends it at once, also while a relay accepts and says nothing."""
+        accepted: Deferred[None] = Deferred()
+
+        class Silent(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                if not accepted.called:
+                    accepted.callback(None)
+
+        silent = Factory.forProtocol(Silent)
+        port = reactor.listenTCP(0, silent, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        url = f"ws://127.0.0.1:{port.getHost().port}"
+        with subprocess.Popen(
+            [str(BIN / "nostrtx"), "sync", url, "--store", "lmdb:ours"],
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal(SIGINT, SIG_DFL),
+        ) as process:
+            self.addCleanup(process.kill)
+            await accepted
+            process.send_signal(SIGINT)
+            output, errors = await deferToThread(process.communicate, timeout=60)
+        self.assertEqual((process.returncode, output, errors), (130, b"", b""))
 
     async def test_errors(self) -> None:
         """What is wrong is told in one line: no relay there, or one that refuses."""
