@@ -248,7 +248,7 @@ class EventWriter:
         self, name: str, change: Callable[[bytes | None], bytes | None]
     ) -> bool:
         """Keep something else under ``name``; whether it was changed."""
-        begin = begin_writing(_LOCK_SECONDS)
+        begin = begin_writing(self._lock_seconds)
         return self._transact(
             lambda session: change_record(session, begin, name, change)
         )
