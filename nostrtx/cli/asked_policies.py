@@ -29,6 +29,9 @@ from nostrtx.interfaces.register import RegisterError
 from nostrtx.interfaces.store import IEventStore, StoreError
 from nostrtx.nostr.errors import Rejected
 from nostrtx.nostr.event import Event
+from nostrtx.relay.allowed import with_managers
+from nostrtx.relay.management.kept import Keeping
+from nostrtx.relay.management.kinds import AllowedKinds
 from nostrtx.relay.measurements import VERDICTS, Measurements, part_name
 from nostrtx.relay.policies.added import AddedPolicies
 from nostrtx.relay.policies.observed import Observation, Observed
@@ -73,9 +76,11 @@ def enforced(settings: Settings) -> Settings:
 
 
 def names_policies(settings: Settings) -> bool:
-    """Whether the settings name a policy that may refuse events."""
+    """Whether there may be a policy that refuses events."""
     kept = enforced(settings)
-    return bool(kept.rules or kept.programs or kept.plugins)
+    return bool(
+        kept.rules or kept.programs or kept.plugins or settings.management.enabled
+    )
 
 
 class AskedPolicies:
@@ -246,6 +251,8 @@ async def questions_to(
     """
     Have the policies of the settings running, but for those in shadow.
 
+    Kinds that owners have disallowed (NIP-86) are refused as well.
+
     At the end those that gave no verdict are named on standard error.
 
     Args:
@@ -259,10 +266,18 @@ async def questions_to(
     """
     measurements = Measurements()
     asked = AskedPolicies(enforced(settings), store, reactor, measurements)
+    poll_seconds = settings.cluster.poll_seconds
+    keeping = Keeping(store, LocalBroadcaster(), reactor, poll_seconds)
+    kinds = AllowedKinds(keeping)
+    kinds.managed_by(with_managers((), settings.management))
+    keeping.start()
     try:
+        await keeping.loaded.wait()
         await asked.start()
-        yield Questions(asked.policies, source, asked.at_once)
+        policies = Policies((kinds, *asked.policies.checks), asked.policies.events)
+        yield Questions(policies, source, asked.at_once)
     finally:
+        keeping.stop()
         await asked.stop()
         for name, verdicts in verdicts_by_policy(measurements).items():
             if failed := verdicts["failed"]:

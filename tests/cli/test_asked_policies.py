@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from nostrtx.cli.asked_policies import (
+    AskedPolicies,
     Questions,
     Verdict,
     enforced,
     names_policies,
+    questions_to,
     reason_of,
 )
 from nostrtx.interfaces.policies import IEventCheck, IEventPolicy, Source, Taken
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
+from nostrtx.nostr.json import dumps
+from nostrtx.relay.management.kinds import RECORD
+from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.settings.file import parse_settings
 from nostrtx.settings.tree import Settings
+from nostrtx.storage.memory import MemoryEventStore
 from tests.storage.events import make_event
 
 _NO = Rejected(ReasonPrefix.BLOCKED, "no")
@@ -132,6 +139,57 @@ class QuestionsTests(SynchronousTestCase):
         self.assertEqual(self.told, [])
 
 
+class ThreadlessReactor(Clock):
+    """A reactor for what needs no threads."""
+
+    def getThreadPool(self) -> None:
+        """There are none."""
+
+
+class QuestionsToTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.cli.asked_policies.questions_to`."""
+
+    def test_asked(self) -> None:
+        """Rules that are enforced, and kinds that were disallowed, count."""
+        store = MemoryEventStore()
+        store.open()
+        kept = dumps({"allowed": [], "disallowed": [6]})
+        self.successResultOf(store.change_record(RECORD, lambda there: kept))
+        settings = parse_settings(
+            f"[management]\nowners = ['{'ab' * 32}']\n"
+            "[[rules]]\nkinds = [4]\n[[rules]]\nkinds = [5]\nshadow = true\n"
+        )
+        reactor = ThreadlessReactor()
+
+        async def refused() -> list[int]:
+            found = []
+            asking = questions_to(settings, Source(), store, reactor)
+            async with asking as questions:
+                for kind in (1, 4, 5, 6):
+                    try:
+                        questions.check(make_event(kind=kind))
+                    except Rejected:
+                        found.append(kind)
+            return found
+
+        answer = Deferred.fromCoroutine(refused())
+        reactor.pump([0.0] * 10)
+        self.assertEqual(self.successResultOf(answer), [4, 6])
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_given_up(self) -> None:
+        """Who is interrupted before all is read leaves nothing behind."""
+        settings = parse_settings(
+            f"[trust]\nroots = ['{'ab' * 32}']\n[[rules]]\nkinds = [4]\n"
+        )
+        reactor = ThreadlessReactor()
+        store = MemoryEventStore()
+        store.open()
+        asked = AskedPolicies(settings, store, reactor, Measurements())
+        self.successResultOf(Deferred.fromCoroutine(asked.stop()))
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+
 class ChoiceTests(SynchronousTestCase):
     """Which policies are asked."""
 
@@ -159,6 +217,7 @@ class ChoiceTests(SynchronousTestCase):
             "[[programs]]\ncommand = 'a'\n",
             "[[plugins]]\nname = 'p'\n",
             "[[rules]]\nkinds = [4]\n",
+            f"[management]\nowners = ['{'ab' * 32}']\n",
         ):
             self.assertTrue(names_policies(parse_settings(table)), table)
 
