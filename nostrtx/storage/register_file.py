@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from time import sleep
 from typing import Any, Final
 
 from zope.interface import implementer
@@ -21,6 +22,9 @@ from nostrtx.interfaces.register import IRegisterDatabase, RegisterError
 
 #: How long to wait for another process that is writing, in seconds.
 _BUSY_SECONDS: Final = 5.0
+
+#: How long to wait before the same is tried again, in seconds.
+_PAUSE_SECONDS: Final = 0.02
 
 
 @implementer(IRegisterDatabase)
@@ -51,11 +55,25 @@ class RegisterFile:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._use_wal()
             self._db.execute("PRAGMA synchronous = FULL")
             with self.transaction():
                 self._prepare(schema, version)
         self._seen = self._data_version()
+
+    def _use_wal(self) -> None:
+        """Have SQLite write ahead; it does not wait for others that say so too."""
+        tries = round(_BUSY_SECONDS / _PAUSE_SECONDS)
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                tries -= 1
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries:
+                    raise
+                sleep(_PAUSE_SECONDS)
+            else:
+                return
 
     def close(self) -> None:
         """Close the file."""
