@@ -8,7 +8,6 @@ that pass all of them, so that every rule is asked; and the same without words.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from pathlib import Path
 from timeit import repeat
 from typing import Final
@@ -19,6 +18,7 @@ from nostrtx.interfaces.policies import Source
 from nostrtx.nostr.event import stored_event
 from nostrtx.relay.policies.lists import Lists
 from nostrtx.relay.policies.rules import Rules
+from nostrtx.relay.policies.verdicts import VerdictRecord
 from nostrtx.settings.policies import ListSettings, RuleSettings
 from nostrtx.storage.memory import MemoryEventStore
 
@@ -67,7 +67,7 @@ def _measure(name: str, table: list[RuleSettings], any_script: bool = True) -> N
     choice = random.Random(1)
     lists = Lists(_lists(choice), MemoryEventStore(), Clock())
     trusted = {choice.randbytes(32): 2 for _ in range(100_000)}
-    rules = Rules(table, lists, trusted.get, False, Counter())
+    rules = Rules(table, lists, trusted.get, False, VerdictRecord())
     with _EVENTS.open("rb") as lines:
         events = [stored_event(line.strip()) for line in lines]
     events = [one for one in events if one.kind == 1]

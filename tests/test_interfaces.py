@@ -27,11 +27,11 @@ from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
 from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery, Page
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
+from nostrtx.relay.bans import Bans
 from nostrtx.relay.groups.admission import GroupAdmission
 from nostrtx.relay.identification.policy import IdentifierPolicy
 from nostrtx.relay.management.management import Management
 from nostrtx.relay.membership.members import Membership
-from nostrtx.relay.policies.observed import Observed
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.programs.policy import ProgramPolicy
 from nostrtx.relay.policies.rates import Rates
@@ -49,20 +49,19 @@ from nostrtx.turns import EpollTurns, ScheduledTurns
 from nostrtx.web.connection import NoSession, RelayWebSocketProtocol
 
 _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
-    IConnectionPolicy: (Observed, Policies, Rates),
-    IEventCheck: (Observed, Policies, Rates),
+    IConnectionPolicy: (Policies, Rates),
+    IEventCheck: (Bans, Policies, Rates),
     IEventPolicy: (
         GroupAdmission,
         IdentifierPolicy,
         Membership,
-        Observed,
         Policies,
         ProgramPolicy,
         Rates,
     ),
     # The example has its own test.
     IPolicyPlugin: (),
-    IRequestPolicy: (Observed, Policies, Rates),
+    IRequestPolicy: (Policies, Rates),
     IBroadcaster: (LocalBroadcaster, WorkerBroadcaster),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),

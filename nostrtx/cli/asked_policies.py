@@ -32,11 +32,13 @@ from nostrtx.nostr.event import Event
 from nostrtx.relay.allowed import with_managers
 from nostrtx.relay.management.kept import Keeping
 from nostrtx.relay.management.kinds import AllowedKinds
-from nostrtx.relay.measurements import VERDICTS, Measurements, part_name
+from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.policies.added import AddedPolicies
 from nostrtx.relay.policies.observed import Observation, Observed
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.rule_book import RuleBook
+from nostrtx.relay.policies.rules import NAME as RULES
+from nostrtx.relay.policies.verdicts import FAILED, verdict_of
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.policies import name_allowed
 from nostrtx.settings.tree import Settings
@@ -57,11 +59,10 @@ def reason_of(verdict: Rejected | Taken) -> str:
 def verdicts_by_policy(measurements: Measurements) -> dict[str, Counter[str]]:
     """How often each policy said what, by its name."""
     found: dict[str, Counter[str]] = {}
-    start = part_name(VERDICTS, "")
-    for fact, number in measurements.facts().items():
-        if fact.startswith(start):
-            name, _, verdict = fact.removeprefix(start).rsplit(":", 2)
-            found.setdefault(name, Counter())[verdict] += number
+    for fact, number in measurements.policies.facts().items():
+        counted = verdict_of(fact)
+        if counted is not None:
+            found.setdefault(counted.policy, Counter())[counted.verdict] += number
     return found
 
 
@@ -94,7 +95,9 @@ class AskedPolicies:
         measurements: Count what they say.
 
     Attributes:
-        policies: Them.
+        checks: Those that check events before the signature.
+        events: Those that decide about events that are known to be good.
+        policies: All of these.
         at_once: So many events can be asked about at a time that none of them waits
             for its turn at a program.
 
@@ -126,12 +129,15 @@ class AskedPolicies:
             LocalBroadcaster(),
             reactor,
             token_bytes,
-            Counter(),
+            measurements.policies,
             lambda: self._allowed,
         )
-        rules = Observed(self._book, Observation("rules"), measurements, reactor)
+        observation = Observation(RULES, is_own=True)
+        rules = Observed(self._book, observation, measurements, reactor)
         asked = [rules] if settings.rules else []
-        self.policies = Policies((*asked, *self._added.checks), self._added.events)
+        self.checks = (*asked, *self._added.checks)
+        self.events = self._added.events
+        self.policies = Policies(self.checks, self.events)
         self.at_once = min(
             [one.in_flight * one.workers for one in settings.programs],
             default=_AT_ONCE,
@@ -140,7 +146,7 @@ class AskedPolicies:
     @property
     def are_none(self) -> bool:
         """Whether there is nobody to ask."""
-        return not (self.policies.checks or self.policies.events)
+        return not (self.checks or self.events)
 
     async def start(self) -> None:
         """
@@ -274,13 +280,15 @@ async def questions_to(
     try:
         await keeping.loaded.wait()
         await asked.start()
-        policies = Policies((kinds, *asked.policies.checks), asked.policies.events)
+        observation = Observation("kinds", is_own=True)
+        observed = Observed(kinds, observation, measurements, reactor)
+        policies = Policies((observed, *asked.checks), asked.events)
         yield Questions(policies, source, asked.at_once)
     finally:
         keeping.stop()
         await asked.stop()
         for name, verdicts in verdicts_by_policy(measurements).items():
-            if failed := verdicts["failed"]:
+            if failed := verdicts[FAILED]:
                 click.echo(
                     f"The policy {name} could say nothing about {failed:,} events.",
                     err=True,

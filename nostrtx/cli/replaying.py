@@ -40,6 +40,7 @@ from nostrtx.nostr.kinds import parse_kinds
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.programs.lines import OtherSource
+from nostrtx.relay.policies.verdicts import ACCEPTED, FAILED, REFUSED, TAKEN
 from nostrtx.settings.programs import PluginSettings, ProgramSettings
 from nostrtx.settings.tree import Settings
 
@@ -70,7 +71,7 @@ class Outcomes:
     What became of events.
 
     Attributes:
-        verdicts: How many were ``accepted``, ``rejected`` or ``taken``.
+        verdicts: How many were ``accepted``, ``refused`` or ``taken``.
         reasons: How often each reason was given.
         samples: The ids of the first few events with each.
     """
@@ -88,9 +89,9 @@ class Outcomes:
     def note(self, event: Event, verdict: Verdict) -> None:
         """Count one."""
         if verdict is None:
-            self.verdicts["accepted"] += 1
+            self.verdicts[ACCEPTED] += 1
             return
-        self.verdicts["taken" if isinstance(verdict, Taken) else "rejected"] += 1
+        self.verdicts[TAKEN if isinstance(verdict, Taken) else REFUSED] += 1
         reason = reason_of(verdict)
         self.reasons[reason] += 1
         if len(self.samples[reason]) < _SAMPLES:
@@ -164,12 +165,12 @@ def show(
     console.print(
         Text(f"{outcomes.total:,} events in {seconds:.1f} s ({rate:,.0f} a second)")
     )
-    for verdict in ("accepted", "rejected", "taken"):
+    for verdict in (ACCEPTED, REFUSED, TAKEN):
         number = outcomes.verdicts[verdict]
         share = 100 * number / (outcomes.total or 1)
         console.print(Text(f"  {verdict:8} {number:>12,}  {share:5.1f} %"))
     policies = Table("policy", box=None)
-    verdicts = ("accepted", "rejected", "taken", "failed")
+    verdicts = (ACCEPTED, REFUSED, TAKEN, FAILED)
     for verdict in verdicts:
         policies.add_column(verdict, justify="right")
     for name, counts in verdicts_by_policy(measurements).items():

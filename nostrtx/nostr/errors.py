@@ -38,12 +38,14 @@ class Rejected(Exception):
     Attributes:
         prefix: The machine-readable word.
         message: What is wrong, for people; not empty.
+        rule: Which rule of a policy refuses, for the operator; empty if it has none.
     """
 
-    def __init__(self, prefix: ReasonPrefix, message: str) -> None:
+    def __init__(self, prefix: ReasonPrefix, message: str, rule: str = "") -> None:
         super().__init__(prefix, message)
         self.prefix = prefix
         self.message = message
+        self.rule = rule
 
     @property
     def reason(self) -> str:
@@ -62,8 +64,8 @@ class RateLimited(Rejected):
         seconds: In how many seconds, at least 1.
     """
 
-    def __init__(self, message: str, seconds: int) -> None:
-        super().__init__(ReasonPrefix.RATE_LIMITED, message)
+    def __init__(self, message: str, seconds: int, rule: str = "") -> None:
+        super().__init__(ReasonPrefix.RATE_LIMITED, message, rule)
         self.seconds = seconds
 
 

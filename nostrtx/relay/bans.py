@@ -16,10 +16,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from zope.interface import implementer
 
+from nostrtx.interfaces.policies import IEventCheck, Source
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.store import BanChange, IEventStore
 from nostrtx.nostr.bans import BANS, Ban, BanError, BanKind
+from nostrtx.nostr.event import Event
 from nostrtx.relay.banned import Banned
 from nostrtx.relay.following import Following
 from nostrtx.relay.moment import Moment
@@ -74,6 +77,7 @@ async def read_bans(store: IEventStore) -> Banned:
     return banned
 
 
+@implementer(IEventCheck)
 class Bans:
     """
     Keeps up with the bans in the store, and changes them.
@@ -116,6 +120,10 @@ class Bans:
     def follow(self, kind: BanKind, follower: Follower) -> None:
         """Have ``follower`` called with what has changed about bans of this kind."""
         self._followers.append((kind, follower))
+
+    def check_event(self, event: Event, source: Source) -> None:
+        """Refuse what is banned, as :meth:`Banned.check_event`."""
+        self.banned.check_event(event)
 
     async def put(self, bans: Sequence[Ban]) -> None:
         """

@@ -28,7 +28,6 @@ from nostrtx.nostr.kinds import NEVER_SERVED, is_ephemeral
 from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.nostr.relay_messages import notice, ok
 from nostrtx.nostr.vanish import check_vanish_request, is_vanish_request
-from nostrtx.relay.banned import Banned
 from nostrtx.relay.event_log import EventLog
 from nostrtx.relay.measurements import kind_label, reason_label
 from nostrtx.relay.policies.policies import Policies
@@ -113,7 +112,6 @@ class Ingest:
         events: Delivers what is new, after the commit and before its OK.
         statistics: Counts outcomes.
         policies: Rules beyond the protocol.
-        banned: What is refused in any case.
 
     Attributes:
         signatures: The checks, for starting and stopping their processes.
@@ -130,10 +128,8 @@ class Ingest:
         events: EventLog,
         statistics: Statistics,
         policies: Policies | None = None,
-        banned: Banned | None = None,
     ) -> None:
         self._policies = Policies() if policies is None else policies
-        self._banned = Banned() if banned is None else banned
         self._waiting: set[Deferred[Taken | None]] = set()
         self._clock = clock
         self._settings = settings
@@ -167,10 +163,8 @@ class Ingest:
             event = parse_event(message.members)
             content = message.members["content"]
             assert type(content) is str
-            self._banned.check_event(event)
             check_limits(event, content, self._settings.now.limits, now)
-            if self._policies.checks:
-                self._policies.check_event(event, auth)
+            self._policies.check_event(event, auth)
         except Rejected as refusal:
             if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
                 auth.challenge()
@@ -233,11 +227,10 @@ class Ingest:
                 if not is_good:
                     raise invalid("bad signature")
                 submission.auth.check_event(event)
-                if self._policies.events:
-                    verdict = self._policies.admit(event, submission.auth)
-                    if verdict is not None:
-                        answered += self._put_off(submission, verdict)
-                        continue
+                verdict = self._policies.admit(event, submission.auth)
+                if verdict is not None:
+                    answered += self._put_off(submission, verdict)
+                    continue
             except Rejected as refusal:
                 if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
                     submission.auth.challenge()

@@ -3,21 +3,20 @@
 What the relay measures while it runs, beyond plain counters.
 
 All of it is a number by a name, so that the figures of several processes can be added
-up like other counters. A part of a family has the name of the family, a colon, and
-what it is: ``commit_seconds:0.01`` counts what took up to ten milliseconds and more
-than the bound before.
+up like other counters.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Final
 
 from nostrtx.nostr.errors import ReasonPrefix
 from nostrtx.nostr.kinds import is_addressable, is_ephemeral, is_replaceable
+from nostrtx.relay.histogram import Histogram, part_name
+from nostrtx.relay.policies.verdicts import VerdictRecord
 
 #: Upper bounds of what is measured in seconds.
 SECONDS: Final = (
@@ -42,13 +41,6 @@ HISTOGRAMS: Final[Mapping[str, tuple[float, ...]]] = {
 KINDS: Final = "events_accepted"
 REASONS: Final = "events_refused_because"
 VERBS: Final = "messages"
-RULES: Final = "rule_matches"
-
-#: Of policies: a part is the name, whether it is enforced, and the verdict.
-VERDICTS: Final = "policy_verdicts"
-
-#: Histograms, each by the name of a policy.
-POLICY_SECONDS: Final = "policy_seconds"
 
 #: Those that tell how things are now, of what is reported.
 MEASURED_GAUGES: Final = frozenset(
@@ -61,9 +53,6 @@ MEASURED_GAUGES: Final = frozenset(
         "queries_waiting",
     }
 )
-
-#: Sums are kept in whole millionths, for what is added up must be integers.
-SCALE: Final = 1_000_000
 
 #: Kinds that are counted by themselves; all others by the range they are in.
 _COMMON_KINDS: Final = {
@@ -95,61 +84,6 @@ def reason_label(reason: str) -> str:
     return prefix if prefix in _PREFIXES else "other"
 
 
-class Histogram:
-    """
-    How often a value was how large.
-
-    Args:
-        name: What the value is, with its unit.
-        bounds: Of the classes, each inclusive; the last one is infinite.
-    """
-
-    __slots__ = ("_bounds", "_counts", "_name", "_total")
-
-    def __init__(self, name: str, bounds: tuple[float, ...]) -> None:
-        self._name = name
-        self._bounds = bounds
-        self._counts = [0] * len(bounds)
-        self._total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value; what is negative, after a step of the clock, is none."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        if value > 0:
-            self._total += value
-
-    def observe_since(self, starts: Iterable[float], now: float) -> None:
-        """Count the time from each of ``starts`` until ``now``."""
-        bounds, counts, total = self._bounds, self._counts, 0.0
-        for start in starts:
-            value = now - start
-            counts[bisect_left(bounds, value)] += 1
-            total += value
-        if total > 0:
-            self._total += total
-
-    def facts(self) -> dict[str, int]:
-        """What was counted, by the names described above; zeros are left out."""
-        facts = {
-            part_name(self._name, bound): count
-            for bound, count in zip(self._bounds, self._counts, strict=True)
-            if count
-        }
-        if self._total:
-            facts[sum_name(self._name)] = round(self._total * SCALE)
-        return facts
-
-
-def part_name(family: str, part: object) -> str:
-    """The name of a part of a family."""
-    return f"{family}:{part}"
-
-
-def sum_name(histogram: str) -> str:
-    """The name of the sum of all values of a histogram, in millionths."""
-    return part_name(histogram, "sum")
-
-
 class Measurements:
     """
     What one process of the relay has measured since it started.
@@ -166,21 +100,18 @@ class Measurements:
         kinds: Events that were stored or passed on, by kind.
         reasons: Refusals of events, by reason.
         verbs: Messages of clients that are not counted otherwise, by verb.
-        rules: How often each rule of the operator's table has held, by its name, what
-            came of it, and whether it is enforced, with slashes in between.
+        policies: What policies have said.
     """
 
     __slots__ = (
-        "_policy_seconds",
         "_reporters",
-        "_verdicts",
         "commit_events",
         "commit_seconds",
         "delivery_seconds",
         "kinds",
+        "policies",
         "query_seconds",
         "reasons",
-        "rules",
         "verbs",
         "verify_events",
         "verify_seconds",
@@ -196,20 +127,8 @@ class Measurements:
         self.kinds: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.verbs: Counter[str] = Counter()
-        self.rules: Counter[str] = Counter()
-        self._verdicts: dict[str, Counter[str]] = {}
-        self._policy_seconds: dict[str, Histogram] = {}
+        self.policies = VerdictRecord()
         self._reporters: list[Callable[[], Mapping[str, int]]] = []
-
-    def verdicts_of(self, policy: str, enforced: bool) -> Counter[str]:
-        """Where the verdicts of a policy are counted, by what they are."""
-        part = part_name(policy, "yes" if enforced else "no")
-        return self._verdicts.setdefault(part, Counter())
-
-    def policy_seconds_of(self, policy: str) -> Histogram:
-        """How long a policy takes to decide."""
-        name = part_name(POLICY_SECONDS, policy)
-        return self._policy_seconds.setdefault(policy, Histogram(name, SECONDS))
 
     def report(self, reporter: Callable[[], Mapping[str, int]]) -> None:
         """Have ``reporter`` asked for further numbers whenever they are wanted."""
@@ -224,15 +143,10 @@ class Measurements:
             (KINDS, self.kinds),
             (REASONS, self.reasons),
             (VERBS, self.verbs),
-            (RULES, self.rules),
         ):
             for part, count in counts.items():
                 facts[part_name(family, part)] = count
-        for policy, verdicts in self._verdicts.items():
-            for verdict, count in verdicts.items():
-                facts[f"{VERDICTS}:{policy}:{verdict}"] = count
-        for histogram in self._policy_seconds.values():
-            facts.update(histogram.facts())
+        facts.update(self.policies.facts())
         for reporter in self._reporters:
             facts.update(reporter())
         return facts

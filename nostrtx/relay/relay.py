@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from nostrtx.interfaces.edge import IClient, IClientSession, IRelay, ITurns
-from nostrtx.interfaces.policies import IEventCheck, IEventPolicy, PolicyContext
+from nostrtx.interfaces.policies import PolicyContext
 from nostrtx.interfaces.processes import IBroadcaster
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import BanChange, IEventStore
@@ -40,9 +40,11 @@ from nostrtx.relay.own_events import OwnEvents
 from nostrtx.relay.own_key import OwnKey
 from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.policies.added import AddedPolicies
+from nostrtx.relay.policies.observed import Observation, Observed
 from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.policies.rule_book import RuleBook
+from nostrtx.relay.policies.rules import NAME as RULES
 from nostrtx.relay.reconciliation import Reconciliations
 from nostrtx.relay.session import ClientSession
 from nostrtx.relay.session_auth import AuthRules
@@ -98,6 +100,7 @@ class Relay:
         self.statistics = Statistics()
         self.statistics.measurements.report(partial(_bus_facts, broadcaster))
         self._settings = settings
+        self._clock = clock
         started = settings.now
         access = Access(settings) if started.membership.enabled else None
         groups = GroupAccess() if started.groups.enabled else None
@@ -123,25 +126,20 @@ class Relay:
         )
         self.own_events = OwnEvents(self.own_key, store, clock, self._events)
         self._membership = invitations = None
-        rules: list[IEventPolicy] = []
         if access is not None:
             self._membership = Membership(
                 access, self.own_events, clock, random_bytes, settings, urls
             )
             invitations = Invitations(self._membership, access, settings)
-            rules.append(self._membership)
         self._identifiers: IdentifierPolicy | None = None
         if started.nip05.required:
             self._identifiers = IdentifierPolicy(store, clock, settings)
             self._events.follow(self._identifiers.note)
-            rules.append(self._identifiers)
-        self._last_rules: tuple[IEventPolicy, ...] = ()
         self._groups: Groups | None = None
         if groups is not None:
             self._groups = Groups(
                 groups, self.own_events, store, clock, settings, self._events
             )
-            self._last_rules = (self._groups.admission,)
         allowed = AllowedKeys(settings, self.bans, access)
         self.rule_book = RuleBook(
             started,
@@ -149,7 +147,7 @@ class Relay:
             broadcaster,
             clock,
             random_bytes,
-            self.statistics.measurements.rules,
+            self.statistics.measurements.policies,
             allowed.now,
         )
         allowed.on_change(self.rule_book.allowed_changed)
@@ -169,15 +167,6 @@ class Relay:
         self._events.follow(self._fan_out.deliver)
         self.rates = Rates(started.rates, clock)
         settings.follow(lambda changed: self.rates.apply(changed.rates))
-        self.statistics.measurements.report(self.rates.facts)
-        # What is refused for any other reason has been counted.
-        checks: list[IEventCheck] = [
-            self.rates,
-            self.management.kinds,
-            self.rule_book,
-        ]
-        both = (self.rates, self.rule_book)
-        self._own = Policies(checks, [self.rates, *rules], both, both)
         self.policies = Policies()
         self._added = AddedPolicies(
             started, self.statistics.measurements, PolicyContext(clock, store)
@@ -194,7 +183,6 @@ class Relay:
             self._events,
             self.statistics,
             self.policies,
-            banned,
         )
         # Who may read what is in a group, the log tells.
         followed = None if groups is None else self._events
@@ -371,11 +359,35 @@ class Relay:
         """Have all policies asked, in their order."""
         own, added = self._own, self._added
         added.apply(settings)
-        self.policies.checks = (*own.checks, *added.checks)
-        # Last what keeps groups, for what changes one goes no further.
-        self.policies.events = (*own.events, *added.events, *self._last_rules)
-        self.policies.requests = (*own.requests, *added.requests)
-        self.policies.connections = (*own.connections, *added.connections)
+        bans = own("bans", self.bans)
+        rates = own("rates", self.rates, not settings.rates.shadow)
+        kinds = own("kinds", self.management.kinds)
+        rules = own(RULES, self.rule_book)
+        admission = None if self._groups is None else self._groups.admission
+        self.policies.replace(
+            # What is refused by any other than bans has been counted by rates.
+            (*bans, *rates, *kinds, *rules, *added.checks),
+            (
+                *rates,
+                *own("members", self._membership),
+                *own("nip05", self._identifiers),
+                *added.events,
+                # Last, for what changes a group goes no further.
+                *own("groups", admission),
+            ),
+            (*rates, *rules, *added.requests),
+            (*rates, *rules, *added.connections),
+        )
+
+    def _own(
+        self, name: str, policy: object, enforced: bool = True
+    ) -> tuple[Observed, ...]:
+        """A policy of the relay itself, as it is asked; nothing if there is none."""
+        if policy is None:
+            return ()
+        observation = Observation(name, enforced, is_own=True)
+        measurements = self.statistics.measurements
+        return (Observed(policy, observation, measurements, self._clock),)
 
     def _forget_banned(self, changes: Sequence[BanChange]) -> None:
         """Take note that banned events are gone from the store."""

@@ -205,13 +205,12 @@ class SessionAuth(Source):
             raise Rejected(
                 ReasonPrefix.RESTRICTED, "private events go to their parties only"
             )
-        if rules.policies.requests:
-            try:
-                rules.policies.check_request(verb, filters, self)
-            except Rejected as refusal:
-                if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
-                    self.challenge()
-                raise
+        try:
+            rules.policies.check_request(verb, filters, self)
+        except Rejected as refusal:
+            if refusal.prefix is ReasonPrefix.AUTH_REQUIRED:
+                self.challenge()
+            raise
 
     def _check_groups(self, groups: GroupAccess, filters: Sequence[Filter]) -> None:
         if groups.asks_only_closed(filters, self.pubkeys):

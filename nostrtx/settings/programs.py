@@ -90,6 +90,12 @@ class PluginSettings:
     shadow: bool = False
 
 
+#: What the relay's own policies are called in metrics.
+OWN_POLICIES: Final = frozenset(
+    {"bans", "groups", "kinds", "members", "nip05", "rates", "rules"}
+)
+
+
 def program_name(program: ProgramSettings, number: int) -> str:
     """What a program is called: its name, or its number as the file counts them."""
     return program.name or f"program-{number}"
@@ -111,6 +117,8 @@ def program_faults(
         if called in seen:
             faults.append(f"programs[{at}].name: another one is called {shown(called)}")
         seen.add(called)
+        if called in OWN_POLICIES:
+            faults.append(f"programs[{at}].name: {_own_fault(called)}")
         if not program.arguments:
             faults.append(f"programs[{at}].command: must be stated")
     for at, plugin in enumerate(plugins):
@@ -120,5 +128,11 @@ def program_faults(
             faults.append(
                 f"plugins[{at}].name: another one is called {shown(plugin.name)}"
             )
+        elif plugin.name in OWN_POLICIES:
+            faults.append(f"plugins[{at}].name: {_own_fault(plugin.name)}")
         seen.add(plugin.name)
     return faults
+
+
+def _own_fault(name: str) -> str:
+    return f"a policy of the relay itself is called {shown(name)}"

@@ -22,20 +22,19 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from nostrtx import __version__
+from nostrtx.relay.histogram import SCALE, part_name, sum_name
 from nostrtx.relay.measurements import (
     HISTOGRAMS,
     KINDS,
-    POLICY_SECONDS,
     REASONS,
-    RULES,
-    SCALE,
-    SECONDS,
     VERBS,
-    VERDICTS,
-    part_name,
-    sum_name,
 )
-from nostrtx.relay.policies.rates import REFUSALS
+from nostrtx.relay.policies.verdicts import (
+    POLICY_BOUNDS,
+    POLICY_SECONDS,
+    Verdict,
+    verdict_of,
+)
 
 #: Begins the name of every family.
 _PREFIX: Final = "nostrtx_"
@@ -96,7 +95,6 @@ _LABELLED: Final = (
 _FAMILIES: Final = (
     ("events_accepted", "kind", "Events stored or passed on.", KINDS),
     ("events_refused", "reason", "Events answered with OK false.", REASONS),
-    ("rate_refusals", "rate", "How often a rate was used up, by setting.", REFUSALS),
 )
 
 #: Plain counters: what each fact is called, and what it means.
@@ -185,7 +183,6 @@ def _of_facts(facts: Mapping[str, int]) -> Iterator[Metric]:
         for fact in sorted(fact for fact in facts if fact.startswith(start)):
             family.add_metric([fact.removeprefix(start)], facts[fact])
         yield family
-    yield _rules(facts)
     for fact, name, meaning in _COUNTERS:
         yield CounterMetricFamily(_PREFIX + name, meaning, value=facts.get(fact, 0))
     for name in HISTOGRAMS:
@@ -194,36 +191,25 @@ def _of_facts(facts: Mapping[str, int]) -> Iterator[Metric]:
 
 
 def _of_policies(facts: Mapping[str, int]) -> Iterator[Metric]:
-    labels = ["policy", "verdict", "enforced"]
+    labels = [field.name for field in attrs.fields(Verdict)]
     family = CounterMetricFamily(
         f"{_PREFIX}policy_verdicts", "What policies have decided.", labels=labels
     )
-    policies = set()
-    start = part_name(VERDICTS, "")
-    for fact in sorted(fact for fact in facts if fact.startswith(start)):
-        policy, enforced, verdict = fact.removeprefix(start).rsplit(":", 2)
-        policies.add(policy)
-        family.add_metric([policy, verdict, enforced], facts[fact])
+    for fact in sorted(facts):
+        if counted := verdict_of(fact):
+            family.add_metric(attrs.astuple(counted), facts[fact])
     yield family
     seconds = HistogramMetricFamily(
-        f"{_PREFIX}{POLICY_SECONDS}", "How long policies take.", labels=["policy"]
+        f"{_PREFIX}{POLICY_SECONDS}",
+        "How long policies take.",
+        labels=["policy", "step"],
     )
-    for policy in sorted(policies):
-        name = part_name(POLICY_SECONDS, policy)
-        seconds.add_metric([policy], *_buckets(name, SECONDS, facts))
+    start = part_name(POLICY_SECONDS, "")
+    names = {fact.rpartition(":")[0] for fact in facts if fact.startswith(start)}
+    for name in sorted(names):
+        labels = name.removeprefix(start).split(":")
+        seconds.add_metric(labels, *_buckets(name, POLICY_BOUNDS, facts))
     yield seconds
-
-
-def _rules(facts: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(
-        f"{_PREFIX}rule_matches",
-        "Events and requests that a rule of the table held for.",
-        labels=["rule", "verdict", "enforced"],
-    )
-    start = part_name(RULES, "")
-    for fact in sorted(fact for fact in facts if fact.startswith(start)):
-        family.add_metric(fact.removeprefix(start).split("/"), facts[fact])
-    return family
 
 
 def _histogram(name: str, facts: Mapping[str, int]) -> Metric:

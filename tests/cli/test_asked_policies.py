@@ -28,6 +28,7 @@ from nostrtx.relay.policies.policies import Policies
 from nostrtx.settings.file import parse_settings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
+from tests.relay.policies.watched import observed
 from tests.storage.events import make_event
 
 _NO = Rejected(ReasonPrefix.BLOCKED, "no")
@@ -68,7 +69,7 @@ class QuestionsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Ask about two events at a time."""
         self.policy = Later()
-        policies = Policies([self.policy], [self.policy])
+        policies = Policies(observed(self.policy), observed(self.policy))
         self.questions = Questions(policies, Source(), 2)
         self.told: list[tuple[str, Verdict]] = []
 
@@ -121,8 +122,8 @@ class QuestionsTests(SynchronousTestCase):
 
     def test_many_answers_at_once(self) -> None:
         """However many verdicts come at once, each event gets one."""
-        questions = Questions(Policies(events=[AtOnce()]), Source(), 2)
-        later = Questions(Policies(events=[self.policy, AtOnce()]), Source(), 1)
+        questions = Questions(Policies(events=observed(AtOnce())), Source(), 2)
+        later = Questions(Policies(events=observed(self.policy, AtOnce())), Source(), 1)
         for _ in range(3000):
             questions.ask(make_event(), self.telling("x"))
             later.ask(make_event(), self.telling("y"))

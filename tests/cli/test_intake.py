@@ -19,6 +19,7 @@ from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.storage.memory import MemoryEventStore
 from nostrtx.turns import ScheduledTurns
+from tests.relay.policies.watched import observed
 from tests.storage.events import signed_event
 from tests.storage.store_case import count_now
 
@@ -179,7 +180,7 @@ class IntakeTests(SynchronousTestCase):
             Settings(),
             True,
             None,
-            Questions(Policies([policy], [policy]), Source(), 64),
+            Questions(Policies(observed(policy), observed(policy)), Source(), 64),
         )
         notes = [
             signed_event(created_at=NOW, kind=kind).raw for kind in (1, 4, 5, 6, 7)

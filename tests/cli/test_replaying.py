@@ -92,7 +92,7 @@ class ReplayTests(SynchronousTestCase):
         self.policy.waiting[2].callback(Taken("muted"))
         self.successResultOf(ends)
         outcomes = self.replay.outcomes
-        self.assertEqual(outcomes.verdicts, {"accepted": 4, "rejected": 5, "taken": 1})
+        self.assertEqual(outcomes.verdicts, {"accepted": 4, "refused": 5, "taken": 1})
         self.assertEqual(
             outcomes.reasons,
             {"blocked: no messages": 4, "pow: too easy": 1, "muted": 1},
@@ -103,7 +103,7 @@ class ReplayTests(SynchronousTestCase):
     def test_kinds(self) -> None:
         """Other kinds than those that are named are left out."""
         self.successResultOf(self.begin(range(3, 5), range(6, 7)))
-        self.assertEqual(self.replay.outcomes.verdicts, {"accepted": 1, "rejected": 4})
+        self.assertEqual(self.replay.outcomes.verdicts, {"accepted": 1, "refused": 4})
 
     def test_report(self) -> None:
         """The report has numbers, shares, each policy, and examples of each reason."""
@@ -112,7 +112,7 @@ class ReplayTests(SynchronousTestCase):
         show(self.replay.outcomes, self.measurements, 2.0, Console(file=out, width=99))
         lines = [line.split() for line in out.getvalue().splitlines()]
         self.assertEqual(lines[0], "6 events in 2.0 s (3 a second)".split())
-        self.assertIn(["rejected", "4", "66.7", "%"], lines)
+        self.assertIn(["refused", "4", "66.7", "%"], lines)
         self.assertIn(["by-kind", "2", "4", "0", "0"], lines)
         self.assertIn(["4", "blocked:", "no", "messages"], lines)
         self.assertEqual(sum(len(line[0]) == 64 for line in lines if line), 3)

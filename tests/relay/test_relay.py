@@ -8,7 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces.edge import IRelay
+from nostrtx.relay.policies.verdicts import verdict_of
 from nostrtx.relay.statistics import Statistics
+from nostrtx.settings.programs import OWN_POLICIES
 from tests.relay.fakes import (
     RelayUnderTest,
     accepted,
@@ -136,6 +138,7 @@ class RelayTests(SynchronousTestCase):
                 name: facts[name]
                 for name in measured
                 if "seconds" not in name and not name.endswith(":sum")
+                if verdict_of(name) is None
             },
             {
                 "processes": 1,
@@ -148,6 +151,17 @@ class RelayTests(SynchronousTestCase):
                 "commit_events:1": 1,
             },
         )
+        verdicts = {verdict_of(name) for name in measured} - {None}
+        self.assertEqual(
+            {(one.policy, one.step, one.verdict) for one in verdicts if one},
+            {
+                *((name, "check", "accepted") for name in ("bans", "kinds")),
+                *((name, "check", "accepted") for name in ("rates", "rules")),
+                *((name, "request", "accepted") for name in ("rates", "rules")),
+                ("rates", "admit", "accepted"),
+            },
+        )
+        self.assertLessEqual({one.policy for one in verdicts if one}, OWN_POLICIES)
         self.assertEqual(
             {name: n for name, n in facts.items() if name not in measured},
             {

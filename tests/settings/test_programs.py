@@ -80,3 +80,23 @@ class ProgramSettingsTests(SynchronousTestCase):
                 'plugins[1].name: another one is called "program-0"',
             ],
         )
+
+    def test_own_names(self) -> None:
+        """Nothing may be called as a policy of the relay itself is in metrics."""
+        settings = parse_settings(
+            """
+            [[programs]]
+            name = "rates"
+            command = "sh"
+            [[plugins]]
+            name = "rules"
+            """
+        )
+        error = self.assertRaises(ConfigError, check_consistency, settings)
+        self.assertEqual(
+            str(error).splitlines(),
+            [
+                'programs[0].name: a policy of the relay itself is called "rates"',
+                'plugins[0].name: a policy of the relay itself is called "rules"',
+            ],
+        )

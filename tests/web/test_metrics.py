@@ -11,17 +11,11 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as open_metrics,
 )
 from prometheus_client.parser import text_string_to_metric_families
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.interfaces.policies import Source
-from nostrtx.nostr.errors import RateLimited
 from nostrtx.relay.measurements import HISTOGRAMS
-from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.statistics import Statistics
-from nostrtx.settings.rates import RateSettings
 from nostrtx.web.metrics import StoreState, exposition
-from tests.storage.events import signed_event
 
 _ROOT = Path(__file__).parents[2]
 
@@ -78,35 +72,38 @@ class MetricsTests(SynchronousTestCase):
         )
         self.assertEqual(self.values("nostrtx_events_refused", "reason"), {"pow": 1})
 
-    def test_rules(self) -> None:
-        """Of each rule of the table it is told how often it held, and what came."""
-        held = self.statistics.measurements.rules
-        held.update(
-            ["no-links/refused/no", "rule-1/accepted/yes", "rule-1/accepted/yes"]
-        )
-        samples = self.shown()["nostrtx_rule_matches"].samples
+    def test_policies(self) -> None:
+        """What policies have said is one family, whichever they are."""
+        record = self.statistics.measurements.policies
+        record.of("rules", "check", False).count("refused", "no-links")
+        record.of("rates", "connect", True).count("refused", "address_connections")
+        record.of("spam-filter", "admit", True).accepted = 5
+        samples = self.shown()["nostrtx_policy_verdicts"].samples
+        labels = ("policy", "step", "rule", "enforced", "verdict")
         self.assertEqual(
-            [(sample.labels, sample.value) for sample in samples],
             [
-                ({"rule": "no-links", "verdict": "refused", "enforced": "no"}, 1),
-                ({"rule": "rule-1", "verdict": "accepted", "enforced": "yes"}, 2),
+                (*(sample.labels[name] for name in labels), sample.value)
+                for sample in samples
+            ],
+            [
+                ("rates", "connect", "address_connections", "yes", "refused", 1),
+                ("rules", "check", "no-links", "no", "refused", 1),
+                ("spam-filter", "admit", "", "yes", "accepted", 5),
             ],
         )
 
-    def test_rates(self) -> None:
-        """Refusals by rates are counted by setting, also those that never happened."""
-        settings = RateSettings(address_events="1/d", pubkey_bytes="9/d")
-        rates = Rates(settings, Clock())
-        self.statistics.measurements.report(rates.facts)
-        for _ in range(3):
-            try:
-                rates.check_event(signed_event(), Source("192.0.2.1"))
-            except RateLimited:
-                pass
-        self.assertEqual(
-            self.values("nostrtx_rate_refusals", "rate"),
-            {"address_events": 2, "pubkey_bytes": 0},
-        )
+    def test_policy_seconds(self) -> None:
+        """How long each took is a histogram of its own at each step."""
+        record = self.statistics.measurements.policies
+        record.seconds_of("rates", "check").observe(0.000002, 17)
+        record.seconds_of("spam-filter", "admit").observe(0.2)
+        family = self.shown()["nostrtx_policy_seconds"]
+        counts = {
+            (sample.labels["policy"], sample.labels["step"]): sample.value
+            for sample in family.samples
+            if sample.name.endswith("_count")
+        }
+        self.assertEqual(counts, {("rates", "check"): 17, ("spam-filter", "admit"): 1})
 
     def test_messages(self) -> None:
         """Messages are counted by verb, wherever that was done."""

@@ -104,7 +104,8 @@ class IdentifierPolicy:
 
     def _apply(self, settings: Settings) -> None:
         nip05 = settings.nip05
-        self._open_kinds = frozenset({METADATA, *nip05.open_kinds})
+        # A request to vanish is taken from anybody (NIP-62).
+        self._open_kinds = frozenset({METADATA, REQUEST_TO_VANISH, *nip05.open_kinds})
         domains = nip05.allowed_domains, nip05.blocked_domains
         if domains != self._domains:
             # What was decided by others does not hold.

@@ -74,22 +74,22 @@ class AddedPolicies:
         self._next = settings, self._all
 
     @property
-    def checks(self) -> tuple[IEventCheck, ...]:
+    def checks(self) -> tuple[Observed, ...]:
         """Those that check events before the signature."""
         return self._providing(IEventCheck)
 
     @property
-    def events(self) -> tuple[IEventPolicy, ...]:
+    def events(self) -> tuple[Observed, ...]:
         """Those that decide about events."""
         return self._providing(IEventPolicy)
 
     @property
-    def requests(self) -> tuple[IRequestPolicy, ...]:
+    def requests(self) -> tuple[Observed, ...]:
         """Those that look at requests."""
         return self._providing(IRequestPolicy)
 
     @property
-    def connections(self) -> tuple[IConnectionPolicy, ...]:
+    def connections(self) -> tuple[Observed, ...]:
         """Those that are asked who may connect."""
         return self._providing(IConnectionPolicy)
 
@@ -188,7 +188,7 @@ class AddedPolicies:
         )
         ending.addCallback(ended)  # type: ignore[unused-awaitable]
 
-    def _providing(self, interface: Any) -> tuple[Any, ...]:
+    def _providing(self, interface: Any) -> tuple[Observed, ...]:
         return tuple(
             [
                 added.observed

@@ -36,17 +36,16 @@ class Limit(Buckets[Any]):
 
     Attributes:
         name: The same.
-        refusals: How often it was reached.
     """
 
-    __slots__ = ("_logged_at", "_text", "name", "refusals")
+    __slots__ = ("_logged_at", "_refusals", "_text", "name")
 
     _log = Logger()
 
     def __init__(self, name: str, rate: Rate) -> None:
         super().__init__(rate)
         self.name = name
-        self.refusals = 0
+        self._refusals = 0
         self._logged_at = -_LOG_SECONDS
         whose, _, what = name.partition("_")
         things = what if rate.amount > 1 else what.removesuffix("s")
@@ -59,14 +58,14 @@ class Limit(Buckets[Any]):
 
     def reached(self, wait: float, now: float, shadow: bool) -> RateLimited:
         """
-        Count a refusal, and say so in the log now and then.
+        A refusal; the log hears of them now and then.
 
         Args:
             wait: In how many seconds there will be something left.
             now: The time.
             shadow: Whether nothing is refused in truth.
         """
-        self.refusals += 1
+        self._refusals += 1
         if now >= self._logged_at + _LOG_SECONDS:
             self._logged_at = now
             self._log.warn(
@@ -74,7 +73,9 @@ class Limit(Buckets[Any]):
                 name=self.name,
                 text=self._text,
                 what="It would have refused" if shadow else "It has refused",
-                refusals=self.refusals,
+                refusals=self._refusals,
             )
         seconds = ceil(wait)
-        return RateLimited(f"{self._text}, try again in {seconds} s", seconds)
+        return RateLimited(
+            f"{self._text}, try again in {seconds} s", seconds, self.name
+        )

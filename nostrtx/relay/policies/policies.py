@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from typing import Any
 
-import attrs
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from nostrtx.interfaces.policies import (
@@ -20,43 +19,67 @@ from nostrtx.interfaces.policies import (
     Taken,
     Verb,
 )
-from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
+from nostrtx.relay.policies.observed import TIMED, Asked, Observed
+from nostrtx.relay.policies.verdicts import Step, Verdicts
+
+#: The policies at one step in their order: how each is asked, where it is counted that
+#: it accepts, and who hears of any other answer.
+_Row = Sequence[tuple[Callable[..., Any], Verdicts, Asked]]
 
 
 @implementer(IEventCheck, IEventPolicy, IRequestPolicy, IConnectionPolicy)
-@attrs.define(slots=True, eq=False)
 class Policies:
     """
     The policies of a relay, in the order in which they are asked.
 
-    The first that refuses decides, and so does the first that takes an event. What is
-    assigned to an attribute holds from the next message on.
+    The first that refuses decides, and so does the first that takes an event. One that
+    fails refuses with ``error: internal error``, and the log has the traceback.
 
-    Attributes:
+    Args:
         checks: Asked about events before the signature is checked.
         events: Asked once it is known to be good, and the client may publish.
         requests: Asked what clients may ask for.
         connections: Asked who may connect.
     """
 
-    checks: Sequence[IEventCheck] = ()
-    events: Sequence[IEventPolicy] = ()
-    requests: Sequence[IRequestPolicy] = ()
-    connections: Sequence[IConnectionPolicy] = ()
+    _checks: Iterator[_Row]
+    _events: Iterator[_Row]
+    _requests: Iterator[_Row]
+    _connections: Iterator[_Row]
 
-    _log = Logger()
+    def __init__(
+        self,
+        checks: Sequence[Observed] = (),
+        events: Sequence[Observed] = (),
+        requests: Sequence[Observed] = (),
+        connections: Sequence[Observed] = (),
+    ) -> None:
+        self.replace(checks, events, requests, connections)
+
+    def replace(
+        self,
+        checks: Sequence[Observed] = (),
+        events: Sequence[Observed] = (),
+        requests: Sequence[Observed] = (),
+        connections: Sequence[Observed] = (),
+    ) -> None:
+        """Ask these from the next message on; the arguments are as above."""
+        self._checks = _rows("check", checks)
+        self._events = _rows("admit", events)
+        self._requests = _rows("request", requests)
+        self._connections = _rows("connect", connections)
 
     def check_event(self, event: Event, source: Source) -> None:
         """Ask all checks; the result is that of :meth:`IEventCheck.check_event`."""
-        try:
-            for check in self.checks:
-                check.check_event(event, source)
-        except Rejected:
-            raise
-        except Exception:
-            raise self._failed() from None
+        for ask, verdicts, asked in next(self._checks):
+            try:
+                ask(event, source)
+            except Exception as error:
+                asked.failed(error)
+            else:
+                verdicts.accepted += 1
 
     def admit(
         self, event: Event, source: Source
@@ -67,73 +90,67 @@ class Policies:
         Raises:
             Rejected: It is refused.
         """
-        return self._admit(event, source, self.events)
+        return self._admit(event, source, next(self._events))
 
     def check_request(
         self, verb: Verb, filters: Sequence[Filter], source: Source
     ) -> None:
         """Ask all that look at requests, as :meth:`IRequestPolicy.check_request`."""
-        try:
-            for policy in self.requests:
-                policy.check_request(verb, filters, source)
-        except Rejected:
-            raise
-        except Exception:
-            raise self._failed() from None
+        for ask, verdicts, asked in next(self._requests):
+            try:
+                ask(verb, filters, source)
+            except Exception as error:
+                asked.failed(error)
+            else:
+                verdicts.accepted += 1
 
     def check_connection(self, address: str) -> None:
         """Ask about a connection, as :meth:`IConnectionPolicy.check_connection`."""
-        try:
-            for policy in self.connections:
-                policy.check_connection(address)
-        except Rejected:
-            raise
-        except Exception:
-            raise self._failed() from None
+        for ask, verdicts, asked in next(self._connections):
+            try:
+                ask(address)
+            except Exception as error:
+                asked.failed(error)
+            else:
+                verdicts.accepted += 1
 
     def _admit(
-        self, event: Event, source: Source, policies: Sequence[IEventPolicy]
+        self, event: Event, source: Source, row: _Row
     ) -> Deferred[Taken | None] | Taken | None:
-        verdict: Deferred[Taken | None] | Taken | None = None
-        asked = 0
-        try:
-            for policy in policies:
-                asked += 1
-                verdict = policy.admit(event, source)
-                if verdict is not None:
-                    break
-        except Rejected:
-            raise
-        except Exception:
-            raise self._failed() from None
-        if isinstance(verdict, Deferred):
-            # Callbacks, for a coroutine costs more than the rest of the way.
-            waiting: Deferred[Taken | None] = verdict.addErrback(self._failed_later)
-            if rest := policies[asked:]:
+        for ask, verdicts, asked in row:
+            try:
+                verdict = ask(event, source)
+            except Exception as error:
+                asked.failed(error)
+                continue
+            if verdict is None:
+                verdicts.accepted += 1
+                continue
+            verdict = asked.told(verdict)
+            if isinstance(verdict, Deferred) and (rest := _behind(asked, row)):
+                # Callbacks, for a coroutine costs more than the rest of the way.
+                waiting: Deferred[Taken | None] = verdict
                 waiting.addCallback(  # type: ignore[unused-awaitable]
                     self._go_on, event, source, rest
                 )
-            return waiting
-        return verdict
+            if verdict is not None:
+                return verdict  # type: ignore[no-any-return]
+        return None
 
     def _go_on(
-        self,
-        verdict: Taken | None,
-        event: Event,
-        source: Source,
-        rest: Sequence[IEventPolicy],
+        self, verdict: Taken | None, event: Event, source: Source, rest: _Row
     ) -> Deferred[Taken | None] | Taken | None:
         """Ask those that come behind one that took its time."""
         return self._admit(event, source, rest) if verdict is None else verdict
 
-    def _failed_later(self, failure: Failure) -> Failure:
-        """Let through what a policy may say after a while, and nothing else."""
-        if failure.check(Rejected, CancelledError):
-            return failure
-        self._log.failure("A policy failed.", failure=failure)
-        return Failure(Rejected(ReasonPrefix.ERROR, "internal error"))
 
-    def _failed(self) -> Rejected:
-        """What a policy that failed is taken to say."""
-        self._log.failure("A policy failed.")
-        return Rejected(ReasonPrefix.ERROR, "internal error")
+def _behind(asked: Asked, row: _Row) -> _Row:
+    return row[[one for _, _, one in row].index(asked) + 1 :]
+
+
+def _rows(step: Step, policies: Sequence[Observed]) -> Iterator[_Row]:
+    """How the policies are asked the next time, and the time after that, for ever."""
+    all_asked = [one.at(step) for one in policies]
+    timed = [(asked.timed, asked.verdicts, asked) for asked in all_asked]
+    untimed = [(asked.ask, asked.verdicts, asked) for asked in all_asked]
+    return cycle([timed, *[untimed] * (TIMED - 1)])

@@ -12,7 +12,6 @@ counted of every message, as long as there are any left.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from ipaddress import IPv6Address, ip_address
 from itertools import count
@@ -32,15 +31,11 @@ from nostrtx.interfaces.policies import (
 )
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
-from nostrtx.relay.measurements import part_name
 from nostrtx.relay.networks import address_group
 from nostrtx.relay.policies.buckets import take_both
 from nostrtx.relay.policies.limit import Limit
 from nostrtx.settings.checks import UNIX_PROXY, parse_network
 from nostrtx.settings.rates import RateSettings, parse_rate
-
-#: The family of counters: refusals, by the name of the setting.
-REFUSALS: Final = "rate_refusals"
 
 #: The settings that are rates.
 RATES: Final = tuple(
@@ -103,6 +98,8 @@ class Rates:
     """
     All rates of a relay.
 
+    In shadow they refuse as ever: whoever asks them is to make nothing of it.
+
     Args:
         settings: ``[rates]``.
         clock: Wall-clock time.
@@ -116,7 +113,6 @@ class Rates:
         self._seconds = clock.seconds
         self._began = clock.seconds()
         self._numbers = count(1)
-        self._past: Counter[str] = Counter()
         self._edition = 0
         self.limits: dict[str, Limit] = {}
         self.apply(settings)
@@ -136,9 +132,6 @@ class Rates:
             if limit is None or limit.rate != rate:
                 limit = Limit(name, rate)
             self.limits[name] = limit
-        for name, limit in before.items():
-            if self.limits.get(name) is not limit:
-                self._past[name] += limit.refusals
         self._exempt = Exempt(settings.exempt)
         self._shadow = settings.shadow
         self._edition += 1
@@ -202,13 +195,6 @@ class Rates:
             now = self._seconds() - self._began
             limit.take_elsewhere(key, now, amount)
 
-    def facts(self) -> dict[str, int]:
-        """Refusals so far, as a family of counters."""
-        refusals = Counter(self._past)
-        for name, limit in self.limits.items():
-            refusals[name] += limit.refusals
-        return {part_name(REFUSALS, name): many for name, many in refusals.items()}
-
     def _read(self, source: Source) -> Meter:
         """The meter of a connection, by the settings as they are now."""
         meter: Meter | None = source.meter
@@ -243,10 +229,7 @@ class Rates:
         return take_both(one, one_key, one_amount, other, other_key, other_amount, now)
 
     def _refuse(self, limit: Limit, wait: float) -> None:
-        now = self._seconds() - self._began
-        refusal = limit.reached(wait, now, self._shadow)
-        if not self._shadow:
-            raise refusal
+        raise limit.reached(wait, self._seconds() - self._began, self._shadow)
 
 
 def _group(address: str) -> str:

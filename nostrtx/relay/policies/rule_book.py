@@ -7,7 +7,6 @@ All of it can be put in another one's place while the relay runs.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +28,7 @@ from nostrtx.relay.policies.list_files import InThread
 from nostrtx.relay.policies.lists import Lists
 from nostrtx.relay.policies.rules import Rules
 from nostrtx.relay.policies.trust import TOPIC, Trust
+from nostrtx.relay.policies.verdicts import VerdictRecord
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.tree import Settings
 
@@ -44,7 +44,7 @@ class RuleBook:
         broadcaster: Hears from other processes, and tells them.
         clock: Wall-clock time.
         random_bytes: Makes what nobody can guess.
-        held: Counts how often each rule has held.
+        record: Where verdicts are counted.
         allowed: The keys that are allowed by name.
 
     Attributes:
@@ -58,7 +58,7 @@ class RuleBook:
         broadcaster: IBroadcaster,
         clock: IReactorTime,
         random_bytes: Callable[[int], bytes],
-        held: Counter[str],
+        record: VerdictRecord,
         allowed: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
         self.loaded = Moment()
@@ -67,7 +67,7 @@ class RuleBook:
         self._bus = broadcaster
         self._clock = clock
         self._random_bytes = random_bytes
-        self._held = held
+        self._record = record
         self._allowed = allowed
         self._tasks = BackgroundTasks()
         self._in_thread: InThread | None = None
@@ -185,7 +185,7 @@ class RuleBook:
             self._lists,
             lambda pubkey: self._trust.depth(pubkey),
             self._settings.limits.require_pow_commitment,
-            self._held,
+            self._record,
         )
 
     def _new_lists(self, settings: Settings) -> Lists:

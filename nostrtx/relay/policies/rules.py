@@ -3,12 +3,12 @@
 The table of rules: the first one that holds decides what is taken.
 
 It is asked before the signature is checked: it keeps nothing of an event but how often
-each rule has held.
+each rule has held. Refusals are counted by whoever hears of them; here, what accepts,
+and what is in shadow.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,8 +29,12 @@ from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.relay.networks import Networks
 from nostrtx.relay.policies.conditions import Asked, Depth, Line, Resolved, words_of
 from nostrtx.relay.policies.lists import Lists
+from nostrtx.relay.policies.verdicts import ACCEPTED, REFUSED, Step, VerdictRecord
 from nostrtx.relay.policies.words import WordSearch
 from nostrtx.settings.policies import RuleSettings, rule_name
+
+#: What the table is called among policies.
+NAME: Final = "rules"
 
 _PREFIXES: Final = {prefix.value: prefix for prefix in ReasonPrefix}
 
@@ -38,11 +42,6 @@ _PREFIXES: Final = {prefix.value: prefix for prefix in ReasonPrefix}
 _CONDITIONS: Final = (
     *("kinds", "authors", "not_authors", "words", "tags", "trust", "authenticated"),
 )
-
-
-def count_name(rule: str, verdict: str, is_enforced: bool) -> str:
-    """Under which name it is counted that a rule has held."""
-    return f"{rule}/{verdict}/{'yes' if is_enforced else 'no'}"
 
 
 @implementer(IEventCheck, IRequestPolicy, IConnectionPolicy)
@@ -55,7 +54,7 @@ class Rules:
         lists: What they name.
         depth: How far from the roots of trust somebody is.
         require_commitment: Whether work counts only if it was aimed at.
-        held: Counts how often each rule has held, by :func:`count_name`.
+        record: Where verdicts are counted.
     """
 
     def __init__(
@@ -64,13 +63,13 @@ class Rules:
         lists: Lists,
         depth: Depth,
         require_commitment: bool,
-        held: Counter[str],
+        record: VerdictRecord,
     ) -> None:
         self._rules = [(rule, rule_name(rule, at)) for at, rule in enumerate(rules)]
         self._lists = lists
         self._depth = depth
         self._require_commitment = require_commitment
-        self._held = held
+        self._record = record
         self._words: frozenset[str] = frozenset()
         self._search = WordSearch(())
         self._events: list[Line] = []
@@ -122,8 +121,7 @@ class Rules:
             if networks.find(address) is not None:
                 if line.settings.verdict == "accept":
                     return
-                self._count(line, "refused")
-                raise _refusal(line.settings)
+                raise _refusal(line)
 
     def _lists_changed(self) -> None:
         self._is_stale = True
@@ -173,12 +171,14 @@ class Rules:
                     break
             else:
                 refusal = self._refusal(line, asked.event)
-                self._count(line, "accepted" if refusal is None else "refused")
-                if line.settings.shadow:
-                    continue
-                if refusal is not None:
+                is_enforced = not line.settings.shadow
+                if refusal is not None and is_enforced:
                     raise refusal
-                return
+                step: Step = "request" if asked.event is None else "check"
+                verdict = ACCEPTED if refusal is None else REFUSED
+                self._record.of(NAME, step, is_enforced).count(verdict, line.name)
+                if is_enforced:
+                    return
 
     def _refusal(self, line: Line, event: Event | None) -> Rejected | None:
         """What a rule that holds says; None if it accepts."""
@@ -186,24 +186,23 @@ class Rules:
         if rule.verdict == "accept":
             return None
         if rule.verdict == "refuse":
-            return _refusal(rule)
+            return _refusal(line)
         assert event is not None
         try:
             check_proof_of_work(event, rule.pow, self._require_commitment)
         except Rejected as refusal:
-            return refusal
+            return Rejected(refusal.prefix, refusal.message, line.name)
         return None
 
-    def _count(self, line: Line, verdict: str) -> None:
-        self._held[count_name(line.name, verdict, not line.settings.shadow)] += 1
 
-
-def _refusal(rule: RuleSettings) -> Rejected:
+def _refusal(line: Line) -> Rejected:
     """The answer of a rule that refuses; its reason may begin with a prefix."""
+    rule = line.settings
     word, colon, rest = rule.reason.partition(":")
     if colon and word in _PREFIXES and rest.strip():
-        return Rejected(_PREFIXES[word], rest.strip())
+        return Rejected(_PREFIXES[word], rest.strip(), line.name)
     if rule.authenticated is False:
-        return Rejected(ReasonPrefix.AUTH_REQUIRED, rule.reason or "who is this?")
+        reason = rule.reason or "who is this?"
+        return Rejected(ReasonPrefix.AUTH_REQUIRED, reason, line.name)
     default = "not taken here" if rule.on == "event" else "not given here"
-    return Rejected(ReasonPrefix.BLOCKED, rule.reason or default)
+    return Rejected(ReasonPrefix.BLOCKED, rule.reason or default, line.name)

@@ -159,7 +159,9 @@ class VerificationTests(PolicyTestCase):
             )
         self.begin(attrs.evolve(self.settings, open_kinds=(1059,)))
         self.assertIsNone(self.policy.admit(make_event(kind=1059, pubkey=BOB), SOURCE))
-        self.assertIsNone(self.policy.admit(make_event(kind=0, pubkey=BOB), SOURCE))
+        for kind in (0, 62):
+            event = make_event(kind=kind, pubkey=BOB)
+            self.assertIsNone(self.policy.admit(event, SOURCE))
         self.assertEqual(self.asked, [])
 
     def test_domains(self) -> None:

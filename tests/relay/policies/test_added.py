@@ -9,6 +9,7 @@ from nostrtx.interfaces.policies import PolicyContext, Source
 from nostrtx.nostr.errors import Rejected
 from nostrtx.relay.measurements import Measurements
 from nostrtx.relay.policies.added import AddedPolicies
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.settings.file import ConfigError, parse_settings
 from nostrtx.storage.memory import MemoryEventStore
 from tests.relay.policies.example import install_example
@@ -54,8 +55,10 @@ class AddedPoliciesTests(SynchronousTestCase):
         self.assertEqual((added.checks, added.connections), ((), ()))
         plugin, program = added.events
         # The clock stands at midnight.
-        self.assertRaises(Rejected, plugin.admit, make_event(), Source())
-        self.assertIsInstance(program.admit(make_event(), Source()), Deferred)
+        refusing = Policies(events=[plugin])
+        self.assertRaises(Rejected, refusing.admit, make_event(), Source())
+        asking = Policies(events=[program])
+        self.assertIsInstance(asking.admit(make_event(), Source()), Deferred)
         (process,) = self.reactor.programs
         process.answer(make_event().id.hex())
         self.end(added)

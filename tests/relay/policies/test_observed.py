@@ -23,7 +23,13 @@ from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.relay.measurements import Measurements
-from nostrtx.relay.policies.observed import NoVerdict, Observation, Observed
+from nostrtx.relay.policies.observed import (
+    TIMED,
+    NoVerdict,
+    Observation,
+    Observed,
+)
+from nostrtx.relay.policies.policies import Policies
 from tests.storage.events import make_event
 
 _NO = Rejected(ReasonPrefix.RESTRICTED, "not here")
@@ -78,21 +84,23 @@ class ObservedTests(SynchronousTestCase):
         self.measurements = Measurements()
         self.observe()
 
-    def observe(self, enforced: bool = True, fails_open: bool = False) -> None:
+    def observe(
+        self, enforced: bool = True, fails_open: bool = False, is_own: bool = False
+    ) -> None:
         """Observe it in this way."""
-        observation = Observation("p", enforced, fails_open)
-        self.observed = Observed(
-            self.policy, observation, self.measurements, self.clock
-        )
+        observation = Observation("p", enforced, fails_open, is_own)
+        observed = Observed(self.policy, observation, self.measurements, self.clock)
+        each = [observed]
+        self.policies = Policies(each, each, each, each)
 
     def admit(self, verdict: Any) -> Any:
         """What becomes of an event with this verdict."""
         self.policy.verdict = verdict
-        return self.observed.admit(make_event(), Source())
+        return self.policies.admit(make_event(), Source())
 
     def verdicts(self) -> dict[str, int]:
-        """How often it said what."""
-        start = "policy_verdicts:p:"
+        """How often it said what, about events that are known to be good."""
+        start = "policy_verdicts:p:admit::"
         return {
             name.removeprefix(start): count
             for name, count in self.measurements.facts().items()
@@ -104,10 +112,12 @@ class ObservedTests(SynchronousTestCase):
         self.assertIsNone(self.admit(None))
         self.assertEqual(self.admit(Taken("x")), Taken("x"))
         self.assertRaises(Rejected, self.admit, _NO)
-        self.assertRaises(ZeroDivisionError, self.admit, ZeroDivisionError())
+        failed = self.assertRaises(Rejected, self.admit, ZeroDivisionError())
+        self.assertEqual(failed.reason, "error: internal error")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(
             self.verdicts(),
-            {"yes:accepted": 1, "yes:taken": 1, "yes:rejected": 1, "yes:failed": 1},
+            {"yes:accepted": 1, "yes:taken": 1, "yes:refused": 1, "yes:failed": 1},
         )
 
     def test_later(self) -> None:
@@ -118,17 +128,18 @@ class ObservedTests(SynchronousTestCase):
             self.clock.advance(0.2)
             if isinstance(result, Exception):
                 verdict.errback(result)
-                self.failureResultOf(waiting, type(result))
+                self.failureResultOf(waiting, Rejected, CancelledError)
             else:
                 verdict.callback(result)
                 self.assertEqual(self.successResultOf(waiting), result)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual(
             self.verdicts(),
-            {"yes:accepted": 1, "yes:taken": 1, "yes:rejected": 1, "yes:failed": 1},
+            {"yes:accepted": 1, "yes:taken": 1, "yes:refused": 1, "yes:failed": 1},
         )
         facts = self.measurements.facts()
-        self.assertEqual(facts["policy_seconds:p:0.25"], 4)
-        self.assertEqual(facts["policy_seconds:p:sum"], 800_000)
+        self.assertEqual(facts["policy_seconds:p:admit:0.25"], 4)
+        self.assertEqual(facts["policy_seconds:p:admit:sum"], 800_000)
 
     def test_shadow(self) -> None:
         """In shadow, nothing is refused, and no event waits; all is counted."""
@@ -139,7 +150,7 @@ class ObservedTests(SynchronousTestCase):
         waiting.errback(_NO)
         self.assertEqual(
             self.verdicts(),
-            {"no:accepted": 1, "no:taken": 1, "no:rejected": 2, "no:failed": 1},
+            {"no:accepted": 1, "no:taken": 1, "no:refused": 2, "no:failed": 1},
         )
 
     def test_fails_in_shadow(self) -> None:
@@ -163,25 +174,71 @@ class ObservedTests(SynchronousTestCase):
     def test_checks(self) -> None:
         """Checks of events, requests and connections are observed likewise."""
         self.policy.verdict = _NO
-        observed = self.observed
+        policies = self.policies
         for ask in (
-            lambda: observed.check_event(make_event(), Source()),
-            lambda: observed.check_request("REQ", (), Source()),
-            lambda: observed.check_connection("192.0.2.1"),
+            lambda: policies.check_event(make_event(), Source()),
+            lambda: policies.check_request("REQ", (), Source()),
+            lambda: policies.check_connection("192.0.2.1"),
         ):
             self.assertRaises(Rejected, ask)
         self.observe(enforced=False)
-        self.observed.check_connection("192.0.2.1")
+        self.policies.check_connection("192.0.2.1")
         self.policy.verdict = None
-        self.observed.check_request("COUNT", (), Source())
+        self.policies.check_request("COUNT", (), Source())
+        counted = {
+            name.removeprefix("policy_verdicts:p:")
+            for name in self.measurements.policies.facts()
+            if "seconds" not in name
+        }
         self.assertEqual(
-            self.verdicts(), {"yes:rejected": 3, "no:rejected": 1, "no:accepted": 1}
+            counted,
+            {
+                "check::yes:refused",
+                "request::yes:refused",
+                "connect::yes:refused",
+                "connect::no:refused",
+                "request::no:accepted",
+            },
         )
 
     def test_vanish(self) -> None:
         """A request to vanish is taken whatever policies say (NIP-62)."""
         self.policy.verdict = _NO
         request = make_event(kind=62)
-        self.assertIsNone(self.observed.admit(request, Source()))
-        self.observed.check_event(request, Source())
+        self.assertIsNone(self.policies.admit(request, Source()))
+        self.policies.check_event(request, Source())
         self.assertEqual(self.policy.asked, 0)
+
+    def test_own(self) -> None:
+        """Rules are told apart only of the relay's own, where they are few."""
+        self.observe(is_own=True)
+        by_rule = Rejected(ReasonPrefix.BLOCKED, "no", "rule-7")
+        self.assertRaises(Rejected, self.admit, by_rule)
+        facts = self.measurements.facts()
+        self.assertEqual(facts["policy_verdicts:p:admit:rule-7:yes:refused"], 1)
+        self.observe()
+        self.assertRaises(Rejected, self.admit, by_rule)
+        self.assertEqual(self.verdicts(), {"yes:refused": 1})
+
+    def test_samples(self) -> None:
+        """Of the relay's own, a few are timed, and stand for all there were."""
+        self.observe(is_own=True)
+        for _ in range(3 * TIMED):
+            self.assertIsNone(self.admit(None))
+        self.assertEqual(self.verdicts(), {"yes:accepted": 3 * TIMED})
+        facts = self.measurements.policies.facts()
+        timed = sum(
+            count
+            for name, count in facts.items()
+            if name.startswith("policy_seconds:p:admit:")
+        )
+        self.assertEqual(timed, 3 * TIMED)
+
+    def test_same_refusal(self) -> None:
+        """A refusal that is raised again and again does not grow with that."""
+        for _ in range(20):
+            self.assertRaises(Rejected, self.admit, _NO)
+        depth, part = 0, _NO.__traceback__
+        while part is not None:
+            depth, part = depth + 1, part.tb_next
+        self.assertLess(depth, 20)

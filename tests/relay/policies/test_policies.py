@@ -39,6 +39,7 @@ from tests.relay.fakes import (
     auth_of,
     log_of,
 )
+from tests.relay.policies.watched import observed
 from tests.storage.events import NOW, signed_event
 
 _NO = Rejected(ReasonPrefix.RESTRICTED, "not here")
@@ -75,7 +76,7 @@ class EventPolicyTests(SynchronousTestCase):
     def verdict(self, *verdicts: Any) -> tuple[Any, int]:
         """What rules with these verdicts say together, and how many were asked."""
         rules = [FakeRule(verdict) for verdict in verdicts]
-        said: Any = Policies(events=rules).admit(signed_event(), Source())
+        said: Any = Policies(events=observed(*rules)).admit(signed_event(), Source())
         return said, sum(len(rule.asked) for rule in rules)
 
     def test_interface(self) -> None:
@@ -99,7 +100,7 @@ class EventPolicyTests(SynchronousTestCase):
         second: Deferred[Taken | None] = Deferred()
         last = FakeRule(Taken("x"))
         rules = [FakeRule(first), FakeRule(second), last]
-        said = Policies(events=rules).admit(signed_event(), Source())
+        said = Policies(events=observed(*rules)).admit(signed_event(), Source())
         assert isinstance(said, Deferred)
         first.callback(None)
         self.assertNoResult(said)
@@ -165,7 +166,7 @@ class CheckTests(SynchronousTestCase):
         """A check sees an event and its sender before the signature is looked at."""
         relay = RelayUnderTest()
         check = FakeCheck(_NO)
-        relay.relay.policies.checks = [check]
+        relay.relay.policies.replace(checks=observed(check))
         client, session = relay.connect()
         event = signed_event()
         session.message_received(b'["EVENT",' + event.raw + b"]")
@@ -177,7 +178,7 @@ class CheckTests(SynchronousTestCase):
         """Whatever asks for stored events is refused in its own way."""
         relay = RelayUnderTest()
         check = FakeCheck(_NO)
-        relay.relay.policies.requests = [check]
+        relay.relay.policies.replace(requests=observed(check))
         client, session = relay.connect()
         for message, answer in (
             (["REQ", "s", {}, {}], ["CLOSED", "s", _NO.reason]),
@@ -193,24 +194,28 @@ class CheckTests(SynchronousTestCase):
         """A connection is refused with the HTTP status that fits."""
         relay = RelayUnderTest().relay
         self.assertIsNone(relay.arrival("192.0.2.1"))
-        relay.policies.connections = [FakeCheck(), FakeCheck(_NO)]
+        policies = observed(FakeCheck(), FakeCheck(_NO))
+        relay.policies.replace(connections=policies)
         self.assertEqual(relay.arrival("192.0.2.1"), (403, "restricted: not here", 0))
         early = Rejected(ReasonPrefix.RATE_LIMITED, "try again in 3 s")
-        relay.policies.connections = [FakeCheck(early)]
+        relay.policies.replace(connections=observed(FakeCheck(early)))
         self.assertEqual(
             relay.arrival("192.0.2.1"), (429, "rate-limited: try again in 3 s", 0)
         )
 
     def test_faults(self) -> None:
         """A policy that fails refuses; the log has the fault and nobody else has."""
-        policies = Policies([FakeCheck(ZeroDivisionError())])
-        policies.events = [FakeRule(ZeroDivisionError())]
+        policies = Policies(
+            observed(FakeCheck(ZeroDivisionError())),
+            observed(FakeRule(ZeroDivisionError())),
+        )
         event, source = signed_event(), Source()
         for ask in (policies.check_event, policies.admit):
             refusal = self.assertRaises(Rejected, ask, event, source)
             self.assertEqual(refusal.reason, "error: internal error")
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        policies.events = [FakeRule(fail(ZeroDivisionError())), FakeRule()]
+        rules = FakeRule(fail(ZeroDivisionError())), FakeRule()
+        policies.replace(events=observed(*rules))
         waiting = policies.admit(event, source)
         assert isinstance(waiting, Deferred)
         failure = self.failureResultOf(waiting, Rejected)
@@ -243,7 +248,7 @@ class WaitingTests(SynchronousTestCase):
                 lambda event, seq, now: self.delivered.append(event),
             ),
             self.statistics,
-            Policies(events=[self.rule]),
+            Policies(events=observed(self.rule)),
         )
         self.auth = auth_of(self.client, self.clock)
 

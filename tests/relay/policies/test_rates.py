@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.interfaces.edge import IClientSession
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.policies.rates import RATES, Exempt
+from nostrtx.relay.policies.verdicts import verdict_of
 from nostrtx.settings.rates import RateSettings
 from nostrtx.settings.tree import Settings
 from tests.relay.fakes import FakeClient, RelayUnderTest, event_message, req_message
@@ -60,8 +62,13 @@ class RatesTestCase(SynchronousTestCase):
 
     def facts(self) -> dict[str, int]:
         """Refusals by rate, without zeros."""
-        facts = self.relay.relay.rates.facts()
-        return {name.partition(":")[2]: many for name, many in facts.items() if many}
+        found: Counter[str] = Counter()
+        for fact, many in self.relay.relay.statistics.facts().items():
+            counted = verdict_of(fact)
+            if counted is not None and counted.verdict == "refused":
+                assert counted.policy == "rates", counted
+                found[counted.rule] += many
+        return found
 
 
 class EventTests(RatesTestCase):
@@ -320,7 +327,11 @@ class InsightTests(RatesTestCase):
         expected = {"address_events": 3, "connection_requests": 4}
         self.assertEqual(self.facts(), expected)
         counted = self.relay.relay.statistics.facts()
-        self.assertEqual(counted["rate_refusals:address_events"], 3)
+        name = "policy_verdicts:rates:check:address_events:yes:refused"
+        self.assertEqual(counted[name], 3)
+        # Two that the rate let pass, each once before its signature and once after.
+        for step in ("check", "admit"):
+            self.assertEqual(counted[f"policy_verdicts:rates:{step}::yes:accepted"], 2)
 
     def test_log(self) -> None:
         """The log says that a rate is reached once a minute, and no address."""

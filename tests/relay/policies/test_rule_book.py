@@ -109,7 +109,7 @@ class TableTests(RuleBookTestCase):
         """How often a rule has held is among the figures of the relay."""
         self.assert_not_taken(note(_STRANGER, "casino"), "blocked: spam")
         facts = self.under_test.relay.statistics.facts()
-        self.assertEqual(facts["rule_matches:rule-1/refused/yes"], 1)
+        self.assertEqual(facts["policy_verdicts:rules:check:rule-1:yes:refused"], 1)
 
     def test_challenge(self) -> None:
         """Who must say first who it is gets a challenge to answer, once."""

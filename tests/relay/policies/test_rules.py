@@ -6,7 +6,6 @@ Tests for :mod:`nostrtx.relay.policies.rules` and
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 from hypothesis import given, settings
@@ -28,6 +27,7 @@ from nostrtx.nostr.kinds import parse_kinds
 from nostrtx.nostr.proof_of_work import difficulty
 from nostrtx.relay.policies.lists import Lists
 from nostrtx.relay.policies.rules import Rules
+from nostrtx.relay.policies.verdicts import VerdictRecord
 from nostrtx.settings.file import parse_settings
 from nostrtx.settings.policies import ListSettings, RuleSettings
 from nostrtx.storage.memory import MemoryEventStore
@@ -42,14 +42,14 @@ class RulesTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Nobody is trusted at first."""
         self.depths: dict[bytes, int] = {}
-        self.held: Counter[str] = Counter()
+        self.record = VerdictRecord()
 
     def table(self, text: str, require_commitment: bool = False) -> Rules:
         """The table that a settings file states."""
         stated = parse_settings(text)
         lists = Lists(stated.lists, MemoryEventStore(), Clock())
         return Rules(
-            stated.rules, lists, self.depths.get, require_commitment, self.held
+            stated.rules, lists, self.depths.get, require_commitment, self.record
         )
 
     def verdict(
@@ -291,15 +291,14 @@ class EventRulesTests(RulesTestCase):
         )
         self.assertIsNotNone(self.verdict(rules, make_event(kind=1)))
         self.assertIsNone(self.verdict(rules, make_event(kind=2)))
+        in_shadow = self.record.of("rules", "check", False)
         self.assertEqual(
-            self.held,
-            {
-                "trial/refused/no": 2,
-                "rule-1/refused/no": 2,
-                "rule-2/refused/yes": 1,
-                "rule-3/accepted/yes": 1,
-            },
+            sorted(in_shadow.told()),
+            [("rule-1", "refused", 2), ("trial", "refused", 2)],
         )
+        in_force = self.record.of("rules", "check", True)
+        in_force.accepted += 1
+        self.assertEqual(list(in_force.told()), [("rule-3", "accepted", 1)])
 
 
 class RequestRulesTests(RulesTestCase):
@@ -376,7 +375,6 @@ class ConnectionRulesTests(RulesTestCase):
             """
         )
         self.assertEqual(self.connection(rules, "203.0.113.2"), "blocked: go away")
-        self.assertEqual(self.held, {"rule-2/refused/yes": 1})
         for address in ("203.0.113.1", "203.0.114.1", ""):
             self.assertIsNone(self.connection(rules, address))
 
@@ -515,7 +513,7 @@ class NaiveTests(SynchronousTestCase):
                 expected = rule.verdict == "accept" or (rule.verdict == "pow" and work)
                 break
         lists = Lists({"people": people}, MemoryEventStore(), Clock())
-        rules = Rules(table, lists, depths.get, False, Counter())
+        rules = Rules(table, lists, depths.get, False, VerdictRecord())
         try:
             rules.check_event(event, source)
         except Rejected:
