@@ -37,6 +37,7 @@ class AdminService(Service):
         store: Where events are kept.
         facts: What the processes of this machine have counted.
         faults: Why this process is not ready, by what is not, apart from the store.
+        certificate_ends: When those of the clients' ports end, by their endpoint.
         opener: Provides what endpoints ask of a reactor; None for the reactor itself.
         says_where: Whether the log is told where the pages are.
     """
@@ -48,18 +49,26 @@ class AdminService(Service):
         store: IEventStore,
         facts: Callable[[], Mapping[str, int]],
         faults: Callable[[], Mapping[str, str]],
+        certificate_ends: Callable[[], Mapping[str, float]],
         opener: Any = None,
         says_where: bool = True,
     ) -> None:
         self._endpoints = settings.now.admin.endpoints
         self._seconds = settings.now.timing.certificate_seconds
-        self._pages = AdminResource(store, facts, faults, reactor)
-        self._site = QuietSite(self._pages, reactor=reactor)
         self._ports = OpenPorts(
             reactor if opener is None else opener,
             reactor,
             say_where if says_where else lambda url: None,
         )
+        self._others_end = certificate_ends
+        self._pages = AdminResource(
+            store,
+            facts,
+            faults,
+            self.certificate_ends,
+            reactor,
+        )
+        self._site = QuietSite(self._pages, reactor=reactor)
         settings.follow(self._apply)
 
     def _apply(self, settings: Settings) -> None:
@@ -84,6 +93,10 @@ class AdminService(Service):
     def renew_certificates(self) -> None:
         """Show those who connect from now on what the files of certificates hold."""
         self._ports.renew_certificates()
+
+    def certificate_ends(self) -> dict[str, float]:
+        """When all certificates end, in seconds since 1970, by their endpoint."""
+        return {**self._others_end(), **self._ports.certificate_ends()}
 
     def pause(self) -> None:
         """Answer nobody for now; whoever asks waits."""

@@ -159,6 +159,10 @@ class ListenerService(Service):
         """Show those who connect from now on what the files of certificates hold."""
         self._ports.renew_certificates()
 
+    def certificate_ends(self) -> dict[str, float]:
+        """When certificates end, in seconds since 1970, by their endpoint."""
+        return self._ports.certificate_ends()
+
     async def _serve(self) -> None:
         for moment in self._moments:
             await moment.wait()

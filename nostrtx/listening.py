@@ -104,6 +104,13 @@ class OpenPorts:
         for each in self._certificates:
             each.reload()
 
+    def certificate_ends(self) -> dict[str, float]:
+        """When certificates end, in seconds since 1970, by their endpoint."""
+        ends: dict[str, float] = {}
+        for each in self._certificates:
+            ends[each.name] = min(each.ends_at, ends.get(each.name, each.ends_at))
+        return ends
+
     def pause(self) -> None:
         """Take no connections for now; whoever connects waits."""
         for part in self._parts():

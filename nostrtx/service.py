@@ -318,6 +318,7 @@ def make_service(
         store,
         tally.facts,
         faults,
+        lambda: listener.certificate_ends(),
         opener,
         says_where,
     )

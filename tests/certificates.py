@@ -17,13 +17,16 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 
-def write_certificates(directory: Path, address: str = "127.0.0.1") -> None:
+def write_certificates(
+    directory: Path, address: str = "127.0.0.1", hours: int = 1
+) -> None:
     """
     Write ``ca.pem``, and ``server.pem`` and ``server.key`` for an address.
 
     Args:
         directory: Where to; made if it does not exist.
         address: For whom the certificate is.
+        hours: How long it is valid, and its authority.
     """
     directory.mkdir(parents=True, exist_ok=True)
     authority_key = ec.generate_private_key(ec.SECP256R1())
@@ -36,7 +39,7 @@ def write_certificates(directory: Path, address: str = "127.0.0.1") -> None:
             builder.issuer_name(authority)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=hours))
             .sign(authority_key, hashes.SHA256())
         )
         return certificate.public_bytes(Encoding.PEM)

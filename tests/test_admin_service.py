@@ -24,7 +24,7 @@ class AdminServiceTests(ListeningTestCase):
         """The service for these endpoints."""
         settings = attrs.evolve(Settings(), admin=AdminSettings(endpoints=endpoints))
         return AdminService(
-            LiveSettings(settings), self.reactor, MemoryEventStore(), dict, dict
+            LiveSettings(settings), self.reactor, MemoryEventStore(), dict, dict, dict
         )
 
     def ports(self) -> list[int]:
@@ -57,13 +57,16 @@ class AdminServiceTests(ListeningTestCase):
         with capturedLogs() as logs:
             service.privilegedStartService()
             service.startService()
-            write_certificates(directory)
+            before = service.certificate_ends()["ssl:7448"]
+            write_certificates(directory, hours=48)
             service.renew_certificates()
+            after = service.certificate_ends()["ssl:7448"]
             self.reactor.advance(60)
         self.successResultOf(service.stopService())
         at, renewed = [str(formatEvent(log)) for log in logs]
         self.assertIn("https://127.0.0.1:7448/", at)
         self.assertIn("ssl:7448 has been renewed", renewed)
+        self.assertGreater(after, before + 86400)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_unusable(self) -> None:

@@ -381,7 +381,7 @@ class ListenerServiceTests(ListeningTestCase):
             urls,
             facts,
             (),
-            AdminService(settings, self.reactor, MemoryEventStore(), facts, dict),
+            AdminService(settings, self.reactor, MemoryEventStore(), facts, dict, dict),
             no_takeover(),
         )
 

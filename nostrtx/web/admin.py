@@ -42,6 +42,7 @@ class AdminResource(Resource):
         store: Is asked whether it answers, and how large it is.
         facts: What the processes of this machine have counted.
         faults: Why this process is not ready, by what is not, apart from the store.
+        certificate_ends: When certificates end, in seconds since 1970, by endpoint.
         clock: Bounds how long the store may take.
     """
 
@@ -53,12 +54,14 @@ class AdminResource(Resource):
         store: IEventStore,
         facts: Callable[[], Mapping[str, int]],
         faults: Callable[[], Mapping[str, str]],
+        certificate_ends: Callable[[], Mapping[str, float]],
         clock: IReactorTime,
     ) -> None:
         super().__init__()
         self._store = store
         self._facts = facts
         self._faults = faults
+        self._certificate_ends = certificate_ends
         self._clock = clock
         self._tasks = BackgroundTasks()
 
@@ -105,8 +108,12 @@ class AdminResource(Resource):
             # that fall would be taken for a new start, and be wrong when they rise.
             self._answer(request, 503, b"The other processes are not joined yet.\n")
             return
+        store = await self._store_state()
         body, media_type = exposition(
-            self._facts(), await self._store_state(), request.getHeader("accept") or ""
+            self._facts(),
+            store,
+            self._certificate_ends(),
+            request.getHeader("accept") or "",
         )
         self._answer(request, 200, body, media_type)
 

@@ -10,6 +10,7 @@ link that leads elsewhere now.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate, dump_privatekey
@@ -72,6 +73,10 @@ class Certificates:
         options: What its files held when it was opened.
         read: Reads them again, as :func:`read_certificates` does.
 
+    Attributes:
+        name: As above.
+        ends_at: When the first of those that are shown ends, in seconds since 1970.
+
     Raises:
         Exception: The key is not the certificate's, as from ``read``.
     """
@@ -84,7 +89,8 @@ class Certificates:
         options: CertificateOptions,
         read: Callable[[], CertificateOptions],
     ) -> None:
-        self._name = name
+        self.name = name
+        self.ends_at = _ends_at(options)
         self._read = read
         self._context = options.getContext()
         self._content = _content_of(options)
@@ -115,11 +121,12 @@ class Certificates:
             return False
         self._context = context
         self._content = content
+        self.ends_at = _ends_at(options)
         self._log.info(
             "The certificate of {endpoint} has been renewed; it is valid until"
             " {until}.",
-            endpoint=self._name,
-            until=_valid_until(options),
+            endpoint=self.name,
+            until=f"{datetime.fromtimestamp(self.ends_at, UTC):%Y-%m-%d %H:%M} UTC",
         )
         return True
 
@@ -129,7 +136,7 @@ class Certificates:
             self._log.error(
                 "The certificate of {endpoint} cannot be renewed, and the one from"
                 " before remains: {why}",
-                endpoint=self._name,
+                endpoint=self.name,
                 why=why,
             )
 
@@ -144,7 +151,12 @@ def _content_of(options: CertificateOptions) -> tuple[bytes, ...]:
     )
 
 
-def _valid_until(options: CertificateOptions) -> str:
-    assert options.certificate is not None
-    until = options.certificate.to_cryptography().not_valid_after_utc
-    return f"{until:%Y-%m-%d %H:%M} UTC"
+def _ends_at(options: CertificateOptions) -> float:
+    certificates = [options.certificate, *options.extraCertChain]
+    return min(
+        [
+            each.to_cryptography().not_valid_after_utc.timestamp()
+            for each in certificates
+            if each is not None
+        ]
+    )

@@ -145,7 +145,10 @@ class _Fixed(Collector):
 
 
 def exposition(
-    facts: Mapping[str, int], store: StoreState, accept: str = ""
+    facts: Mapping[str, int],
+    store: StoreState,
+    certificate_ends: Mapping[str, float],
+    accept: str = "",
 ) -> tuple[bytes, str]:
     """
     All metrics as text.
@@ -153,13 +156,18 @@ def exposition(
     Args:
         facts: Counters and measurements of the node by name.
         store: What is told of the store.
+        certificate_ends: When certificates end, in seconds since 1970, by endpoint.
         accept: The header of that name in the request; says which format it knows.
 
     Returns:
         The text and its media type.
     """
     registry = CollectorRegistry()
-    registry.register(_Fixed([*_of_facts(facts), *_of_store(store)]))
+    registry.register(
+        _Fixed(
+            [*_of_facts(facts), *_of_store(store), _of_certificates(certificate_ends)]
+        )
+    )
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
@@ -248,3 +256,14 @@ def _of_store(store: StoreState) -> Iterator[Metric]:
         for part, size in sorted(store.sizes.items()):
             sizes.add_metric([part], size)
         yield sizes
+
+
+def _of_certificates(ends: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{_PREFIX}certificate_expiry_timestamp_seconds",
+        "When the certificate of an endpoint ends, in seconds since 1970.",
+        labels=["endpoint"],
+    )
+    for endpoint, end in sorted(ends.items()):
+        family.add_metric([endpoint], end)
+    return family

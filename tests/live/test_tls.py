@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import ssl
 from collections.abc import Callable
+from time import time
 from typing import Any
 from urllib.request import Request, urlopen
 
+import treq
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.error import ConnectionLost
@@ -21,7 +23,13 @@ from tests.live.authors import Author
 from tests.live.client import LiveClient
 from tests.live.live_case import LiveTestCase
 from tests.live.reactor import reactor
-from tests.live.relay_process import FREE_PORT, run_to_end
+from tests.live.relay_process import (
+    FREE_PORT,
+    WITH_PAGES,
+    RelayProcess,
+    run_to_end,
+)
+from tests.web.test_metrics import parsed
 
 _OFTEN = "[timing]\ncertificate_seconds = 0.1\n"
 _HEADER = b"PROXY TCP4 203.0.113.7 203.0.113.1 40000 443\r\n"
@@ -45,13 +53,14 @@ class TLSTests(LiveTestCase):
         files = f"privateKey={self.key}:certKey={self.certificate}"
         return FREE_PORT.replace("tcp:", "ssl:", 1) + f":{files}"
 
-    async def renew(self) -> None:
+    async def renew(self, days: int = 1) -> None:
         """Have a new key and certificate made, and put in place of the old."""
         key, certificate = (self.directory / f"new.{end}" for end in ("key", "pem"))
         _, errors, code = await getProcessOutputAndValue(
             shutil.which("openssl"),
             [
-                *"req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=relay".split(),
+                *"req -x509 -newkey rsa:2048 -nodes -subj /CN=relay".split(),
+                *("-days", str(days)),
                 *("-addext", "subjectAltName=IP:127.0.0.1"),
                 *("-keyout", str(key), "-out", str(certificate)),
             ],
@@ -102,9 +111,20 @@ class TLSTests(LiveTestCase):
         """Each of several workers takes a renewed certificate."""
         await self.check_renewal("[cluster]\nworkers = 2\n")
 
+    async def ends_at(self, relay: RelayProcess) -> float:
+        """When the certificate ends that clients are shown, as metrics tell."""
+        host, _, port = relay.node
+        page = f"http://{host}:{port}/metrics"
+        shown = parsed(await (await treq.get(page, persistent=False)).content())
+        (sample,) = shown["nostrtx_certificate_expiry_timestamp_seconds"].samples
+        self.assertTrue(sample.labels["endpoint"].startswith("ssl:"))
+        return float(sample.value)
+
     async def check_renewal(self, settings: str) -> None:
         """Renew the certificate of a relay with these settings."""
-        relay = await self.start_relay(settings + _OFTEN, self.endpoint)
+        relay = await self.start_relay(settings + _OFTEN + WITH_PAGES, self.endpoint)
+        day, ends_at = 86400, await self.ends_at(relay)
+        self.assertTrue(0 < ends_at - time() <= day)
         processes = 2 if settings else 1
         before = await self.connect(relay, self.certificate)
         old = self.directory / "old.pem"
@@ -113,8 +133,10 @@ class TLSTests(LiveTestCase):
         self.certificate.write_bytes(old.read_bytes()[:500])
         await self.until(lambda: relay.output.count("cannot be renewed") == processes)
         await self.connect(relay, old)
-        await self.renew()
+        await self.renew(days=3)
         await self.until(lambda: relay.output.count("has been renewed") == processes)
+        for _ in range(4):
+            self.assertGreater(await self.ends_at(relay), ends_at + day)
         for _ in range(4):
             after = await self.connect(relay, self.certificate)
         await self.assert_serves(before, after)

@@ -30,7 +30,7 @@ class AdminTests(SynchronousTestCase):
         statistics = Statistics()
         statistics.events_stored = 42
         self.pages = AdminResource(
-            self.store, statistics.facts, lambda: self.faults, self.clock
+            self.store, statistics.facts, lambda: self.faults, dict, self.clock
         )
         self.site: Any = QuietSite(self.pages, timeout=10, reactor=self.clock)
         self.transport = StringTransport()

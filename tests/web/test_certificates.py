@@ -71,6 +71,20 @@ class CertificatesTests(SynchronousTestCase):
         )
         self.assertEqual(self.reload(), (False, []))
 
+    def test_ends(self) -> None:
+        """It is known when what is shown ends, or the first of its chain."""
+        before = self.certificates.ends_at
+        write_certificates(self.directory, hours=48)
+        self.assertEqual(self.certificates.ends_at, before)
+        self.reload()
+        # A whole day, for certificates tell of whole seconds only.
+        self.assertGreater(self.certificates.ends_at, before + 86400)
+        old = self.directory / "old"
+        write_certificates(old)
+        self.description += f":extraCertChain={old}/ca.pem"
+        self.reload()
+        self.assertLess(self.certificates.ends_at, before + 3600)
+
     def test_linked(self) -> None:
         """A link that leads to another file is noticed, as certbot renews."""
         renewed = self.directory / "renewed"

@@ -19,6 +19,8 @@ from nostrtx.web.metrics import StoreState, exposition
 
 _ROOT = Path(__file__).parents[2]
 
+_ENDS = {"ssl:443": 1_800_000_000.5}
+
 _STORE = StoreState(True, 7, {"events": 4096, "ids": 8192})
 
 
@@ -38,7 +40,7 @@ class MetricsTests(SynchronousTestCase):
 
     def shown(self) -> dict[str, Any]:
         """The families by name."""
-        text, media_type = exposition(self.statistics.facts(), _STORE)
+        text, media_type = exposition(self.statistics.facts(), _STORE, _ENDS)
         self.assertTrue(media_type.startswith("text/plain; version="))
         return parsed(text)
 
@@ -141,15 +143,22 @@ class MetricsTests(SynchronousTestCase):
 
     def test_store_is_down(self) -> None:
         """A store that does not answer is told of, and nothing is made up."""
-        text, _ = exposition(self.statistics.facts(), StoreState(False))
+        text, _ = exposition(self.statistics.facts(), StoreState(False), {})
         shown = parsed(text)
         self.assertEqual(shown["nostrtx_store_up"].samples[0].value, 0)
         self.assertNotIn("nostrtx_store_last_seq", shown)
 
+    def test_certificates(self) -> None:
+        """It is told when the certificate of each endpoint ends."""
+        self.assertEqual(
+            self.values("nostrtx_certificate_expiry_timestamp_seconds", "endpoint"),
+            _ENDS,
+        )
+
     def test_open_metrics(self) -> None:
         """Who asks for OpenMetrics gets it, which has an end."""
         accept = "application/openmetrics-text; version=1.0.0"
-        text, media_type = exposition(self.statistics.facts(), _STORE, accept)
+        text, media_type = exposition(self.statistics.facts(), _STORE, _ENDS, accept)
         self.assertTrue(media_type.startswith("application/openmetrics-text"))
         names = {family.name for family in open_metrics(text.decode())}
         self.assertIn("nostrtx_query_seconds", names)
