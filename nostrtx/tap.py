@@ -22,7 +22,7 @@ from nostrtx.settings.edge import AdminSettings
 from nostrtx.settings.file import ConfigError, load_settings
 from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
-from nostrtx.twistd_log import LoggingService, file_of, json_observer
+from nostrtx.twistd_log import LoggingService, observer_for
 from nostrtx.workers.supervisor import Supervisor
 
 _EXAMPLES = r"""
@@ -174,11 +174,10 @@ def with_log(
     Raises:
         SystemExit: There is no such file, and cannot be one; the text says why.
     """
-    # What twistd was told takes precedence: it knows nothing of JSON, though.
-    if settings.log.format == "text" or options.get("syslog"):
+    if settings.log.format == "text":
         return relay
     try:
-        return LoggingService(relay, json_observer(file_of(options, reactor)))
+        return LoggingService(relay, observer_for(options, reactor))
     except OSError as error:
         raise SystemExit(f"nostr-relay: {error.filename}: {error.strerror}") from None
 

@@ -10,15 +10,44 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
-from typing import Any, TextIO
+import syslog
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TextIO
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import FileLogObserver, ILogObserver
+from twisted.logger import FileLogObserver, ILogObserver, LogEvent, LogLevel
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
+from zope.interface import implementer
 
 from nostrtx.log_records import json_line
+
+#: How urgent syslog is told that a level is.
+_PRIORITIES: Final = {
+    LogLevel.debug: syslog.LOG_DEBUG,
+    LogLevel.info: syslog.LOG_INFO,
+    LogLevel.warn: syslog.LOG_WARNING,
+    LogLevel.error: syslog.LOG_ERR,
+    LogLevel.critical: syslog.LOG_CRIT,
+}
+
+
+def observer_for(options: Mapping[str, Any], reactor: Any) -> ILogObserver:
+    """
+    What writes JSON where twistd would write text.
+
+    Args:
+        options: Of twistd; none for how it starts without any, and not as a daemon.
+        reactor: Runs what a signal asks for.
+
+    Raises:
+        SystemExit: A daemon has no standard output.
+        OSError: A file cannot be written.
+    """
+    if options.get("syslog"):
+        syslog.openlog(options.get("prefix") or "twisted")
+        return SyslogObserver(syslog.syslog)
+    return json_observer(file_of(options, reactor))
 
 
 def file_of(options: Mapping[str, Any], reactor: Any) -> TextIO:
@@ -31,6 +60,7 @@ def file_of(options: Mapping[str, Any], reactor: Any) -> TextIO:
 
     Raises:
         SystemExit: A daemon has no standard output.
+        OSError: The file cannot be written.
     """
     name = options.get("logfile") or ""
     stays = options.get("nodaemon", True)
@@ -53,6 +83,26 @@ def json_observer(file: TextIO) -> FileLogObserver:
     return FileLogObserver(file, json_line)
 
 
+@implementer(ILogObserver)
+class SyslogObserver:
+    """
+    Sends each log event to syslog as a JSON object.
+
+    Args:
+        send: Takes the priority and the text.
+    """
+
+    def __init__(self, send: Callable[[int, str], None]) -> None:
+        self._send = send
+
+    def __call__(self, event: LogEvent) -> None:
+        """Send one log event, if it tells anything."""
+        line = json_line(event)
+        if line is not None:
+            level = event.get("log_level")
+            self._send(_PRIORITIES.get(level, syslog.LOG_INFO), line.rstrip("\n"))
+
+
 class LoggingService(MultiService):
     """
     A relay that brings its log along into the application that runs it.
@@ -62,7 +112,7 @@ class LoggingService(MultiService):
         observer: Takes what is logged, from when twistd begins to.
     """
 
-    def __init__(self, relay: IService, observer: FileLogObserver) -> None:
+    def __init__(self, relay: IService, observer: ILogObserver) -> None:
         super().__init__()
         self._observer = observer
         relay.setServiceParent(self)

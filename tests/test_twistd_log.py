@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import syslog
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Application, IService, MultiService, Service
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import ILogObserver, Logger
+from twisted.logger import FileLogObserver, ILogObserver, Logger
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.twistd_log import LoggingService, file_of, json_observer
+from nostrtx.twistd_log import (
+    LoggingService,
+    SyslogObserver,
+    file_of,
+    json_observer,
+    observer_for,
+)
 
 
 class FileTests(SynchronousTestCase):
@@ -69,6 +76,42 @@ class FileTests(SynchronousTestCase):
         file.flush()
         self.assertEqual(Path(name).read_text(), "after\n")
         self.assertEqual(Path(f"{name}.1").read_text(), "before\n")
+
+
+class SyslogTests(SynchronousTestCase):
+    """Tests for :class:`nostrtx.twistd_log.SyslogObserver`."""
+
+    def setUp(self) -> None:
+        """Keep what is sent."""
+        self.sent: list[tuple[int, str]] = []
+        self.observer = SyslogObserver(
+            lambda priority, text: self.sent.append((priority, text))
+        )
+
+    def test_interface(self) -> None:
+        """Twisted's log can be observed by it."""
+        self.assertTrue(verifyObject(ILogObserver, self.observer))
+
+    def test_lines(self) -> None:
+        """Each event is one object, whatever it tells, and as urgent as its level."""
+        log = Logger("here", observer=self.observer)
+        log.info("one\ntwo")
+        log.error("Grüße {n}", n=1)
+        log.debug("")
+        texts = [json.loads(text)["text"] for _, text in self.sent]
+        self.assertEqual(texts, ["one\ntwo", "Grüße 1"])
+        self.assertEqual(
+            [priority for priority, _ in self.sent], [syslog.LOG_INFO, syslog.LOG_ERR]
+        )
+
+    def test_chosen(self) -> None:
+        """It is what twistd's --syslog asks for; a file is what it asks for else."""
+        reactor: Any = MemoryReactorClock()
+        for options, kind in (
+            ({"syslog": True, "prefix": "relay"}, SyslogObserver),
+            ({"nodaemon": True}, FileLogObserver),
+        ):
+            self.assertIsInstance(observer_for(options, reactor), kind)
 
 
 class LoggingServiceTests(SynchronousTestCase):
