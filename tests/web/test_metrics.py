@@ -178,22 +178,92 @@ class MetricsTests(SynchronousTestCase):
         }
         self.assertEqual(named, shown)
 
-    def test_dashboard(self) -> None:
-        """The dashboard asks for nothing that does not exist."""
+
+class DashboardTests(SynchronousTestCase):
+    """The dashboard for Grafana, held against what there is to ask for."""
+
+    def setUp(self) -> None:
+        """Read it, and have a relay that has counted something of everything."""
         path = _ROOT / "deploy" / "grafana" / "nostrtx.json"
-        dashboard = json.loads(path.read_text(encoding="utf-8"))
-        asked = set()
-        for panel in dashboard["panels"]:
+        self.panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
+        statistics = Statistics()
+        measured = statistics.measurements
+        measured.kinds["1"] += 1
+        measured.reasons["pow"] += 1
+        measured.policies.of("rates", "check", True).count("refused", "pubkey_bytes")
+        measured.policies.seconds_of("rates", "check").observe(0.5)
+        text, _ = exposition(statistics.facts(), _STORE, _ENDS)
+        #: The labels of each name that there is.
+        self.labels: dict[str, set[str]] = {}
+        for family in parsed(text).values():
+            for sample in family.samples:
+                of_name = self.labels.setdefault(sample.name, set())
+                of_name |= sample.labels.keys() | {"job", "instance"}
+
+    def targets(self) -> list[tuple[str, str]]:
+        """Each question with the text of its answers."""
+        return [
+            (target["expr"], target["legendFormat"])
+            for panel in self.panels
+            for target in panel.get("targets", [])
+        ]
+
+    def test_names(self) -> None:
+        """It asks for nothing that does not exist, by no label that does not."""
+        asked: set[str] = set()
+        for question, answer in self.targets():
+            names = set(re.findall(r"nostrtx_\w+", question))
+            asked |= names
+            self.assertLessEqual(names, self.labels.keys(), question)
+            known = set.union(*[self.labels[name] for name in names])
+            grouped = [
+                set(re.split(r",\s*", labels))
+                for labels in re.findall(r"by \(([^)]*)\)", question)
+            ]
+            matched = set(re.findall(r"(\w+)(?:=~|!=|=)\"", question))
+            self.assertLessEqual(set().union(matched, *grouped), known, question)
+            told = set(re.findall(r"{{(\w+)}}", answer))
+            self.assertEqual(told, grouped[0] if grouped else set(), question)
+        self.assertGreater(len(asked), 30)
+
+    def test_complete(self) -> None:
+        """Whatever there is to see is on it, but for the version of the relay."""
+        asked = " ".join([question for question, _ in self.targets()])
+        ends = re.compile("_(bucket|count|sum|created)$")
+        families = {ends.sub("", name) for name in self.labels}
+        missing = {name for name in families if name not in asked}
+        self.assertEqual(missing, {"nostrtx_build_info"})
+
+    def test_layout(self) -> None:
+        """No panel lies over another one, and each has a number of its own."""
+        taken: set[tuple[int, int]] = set()
+        for panel in self.panels:
+            at = panel["gridPos"]
+            self.assertLessEqual(at["x"] + at["w"], 24, panel["title"])
+            for x in range(at["x"], at["x"] + at["w"]):
+                for y in range(at["y"], at["y"] + at["h"]):
+                    self.assertNotIn((x, y), taken, panel["title"])
+                    taken.add((x, y))
+        numbers = [panel["id"] for panel in self.panels]
+        self.assertEqual(len(numbers), len(set(numbers)))
+
+    def test_units(self) -> None:
+        """What is a time is shown as one, and what is a rate as one."""
+        for panel in self.panels:
+            unit = panel.get("fieldConfig", {}).get("defaults", {}).get("unit")
             for target in panel.get("targets", []):
-                asked |= set(re.findall(r"nostrtx_\w+", target["expr"]))
-        shown = self.shown()
-        known = {
-            name + end
-            for name, family in shown.items()
-            for end in {
-                "counter": ("_total",),
-                "histogram": ("_bucket", "_sum", "_count"),
-            }.get(family.type, ("",))
-        }
-        self.assertGreater(len(asked), 10)
-        self.assertEqual(asked - known, set())
+                question = target["expr"]
+                is_rate = (
+                    re.search(r"rate\(|deriv\(", question) and "_bucket" not in question
+                )
+                if "quantile" in question or "seconds_sum" in question:
+                    expected = {"s", "percentunit"}
+                elif "store_bytes" in question:
+                    expected = {"bytes"}
+                elif "timestamp" in question:
+                    expected = {"s"}
+                elif is_rate and "_count" not in question:
+                    expected = {"ops"}
+                else:
+                    expected = {"short"}
+                self.assertIn(unit, expected, question)
