@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from math import inf
 from typing import Final
+
+#: Upper bounds of what is measured in seconds.
+SECONDS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    inf,
+)
 
 #: Sums are kept in whole millionths, for what is added up must be integers.
 SCALE: Final = 1_000_000

@@ -15,14 +15,8 @@ from typing import Final
 
 from nostrtx.nostr.errors import ReasonPrefix
 from nostrtx.nostr.kinds import is_addressable, is_ephemeral, is_replaceable
-from nostrtx.relay.histogram import Histogram, part_name
+from nostrtx.relay.histogram import SECONDS, Histogram, part_name
 from nostrtx.relay.policies.verdicts import VerdictRecord
-
-#: Upper bounds of what is measured in seconds.
-SECONDS: Final = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
-    inf,
-)
 
 #: Upper bounds of the sizes of batches.
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, inf)

@@ -84,8 +84,9 @@ class Tally:
         if self._others.are_none:
             return
         self._beats += 1
-        own = self._own()
-        has_changed = not self._statistics.facts().items() <= self._told.items()
+        counted = self._statistics.facts()
+        own = {**counted, **self._broadcaster.facts()}
+        has_changed = not counted.items() <= self._told.items()
         if has_changed or (self._beats >= NEWS_BEATS and own != self._told):
             self._tell(own, None)
 

@@ -109,12 +109,7 @@ class AdminResource(Resource):
             self._answer(request, 503, b"The other processes are not joined yet.\n")
             return
         store = await self._store_state()
-        body, media_type = exposition(
-            self._facts(),
-            store,
-            self._certificate_ends(),
-            request.getHeader("accept") or "",
-        )
+        body, media_type = exposition(self._facts(), store, self._certificate_ends())
         self._answer(request, 200, body, media_type)
 
     async def _store_state(self) -> StoreState:

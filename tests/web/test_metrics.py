@@ -7,9 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as open_metrics,
-)
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -154,15 +151,6 @@ class MetricsTests(SynchronousTestCase):
             self.values("nostrtx_certificate_expiry_timestamp_seconds", "endpoint"),
             _ENDS,
         )
-
-    def test_open_metrics(self) -> None:
-        """Who asks for OpenMetrics gets it, which has an end."""
-        accept = "application/openmetrics-text; version=1.0.0"
-        text, media_type = exposition(self.statistics.facts(), _STORE, _ENDS, accept)
-        self.assertTrue(media_type.startswith("application/openmetrics-text"))
-        names = {family.name for family in open_metrics(text.decode())}
-        self.assertIn("nostrtx_query_seconds", names)
-        self.assertTrue(text.endswith(b"# EOF\n"))
 
     def test_all_histograms(self) -> None:
         """Whatever is measured is shown."""

@@ -15,7 +15,8 @@ from typing import Final, Literal
 
 import attrs
 
-from nostrtx.relay.histogram import Histogram, part_name
+from nostrtx.relay.histogram import SECONDS, Histogram, part_name
+from nostrtx.settings.programs import OWN_POLICIES
 
 #: The family of counters.
 VERDICTS: Final = "policy_verdicts"
@@ -23,10 +24,9 @@ VERDICTS: Final = "policy_verdicts"
 #: The family of histograms, by policy and step.
 POLICY_SECONDS: Final = "policy_seconds"
 
-#: Upper bounds of these: the relay's own take microseconds, programs what they like.
-POLICY_BOUNDS: Final = (
-    *(0.000001, 0.0000025, 0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025),
-    *(0.001, 0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0),
+#: Upper bounds of these for the relay's own policies: few wait for anything.
+_OWN_BOUNDS: Final = (
+    *(0.000002, 0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.001, 0.01, 0.1, 1.0),
     inf,
 )
 
@@ -39,6 +39,11 @@ ACCEPTED: Final = "accepted"
 REFUSED: Final = "refused"
 TAKEN: Final = "taken"
 FAILED: Final = "failed"
+
+
+def bounds_of(policy: str) -> tuple[float, ...]:
+    """Upper bounds of how long a policy takes."""
+    return _OWN_BOUNDS if policy in OWN_POLICIES else SECONDS
 
 
 class Verdicts:
@@ -124,7 +129,8 @@ class VerdictRecord:
     def seconds_of(self, policy: str, step: Step) -> Histogram:
         """Where it is counted how long a policy takes at a step."""
         name = part_name(part_name(POLICY_SECONDS, policy), step)
-        return self._seconds.setdefault((policy, step), Histogram(name, POLICY_BOUNDS))
+        histogram = Histogram(name, bounds_of(policy))
+        return self._seconds.setdefault((policy, step), histogram)
 
     def facts(self) -> dict[str, int]:
         """All of it, by name; zeros are left out."""
