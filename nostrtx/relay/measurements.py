@@ -35,6 +35,7 @@ HISTOGRAMS: Final[Mapping[str, tuple[float, ...]]] = {
 KINDS: Final = "events_accepted"
 REASONS: Final = "events_refused_because"
 VERBS: Final = "messages"
+UNFINISHED: Final = "queries_unfinished"
 
 #: Those that tell how things are now, of what is reported.
 MEASURED_GAUGES: Final = frozenset(
@@ -93,6 +94,7 @@ class Measurements:
         query_seconds: From a REQ until its EOSE, without waiting for the client.
         kinds: Events that were stored or passed on, by kind.
         reasons: Refusals of events, by reason.
+        unfinished: Queries that did not come to their EOSE, by why.
         verbs: Messages of clients that are not counted otherwise, by verb.
         policies: What policies have said.
     """
@@ -106,6 +108,7 @@ class Measurements:
         "policies",
         "query_seconds",
         "reasons",
+        "unfinished",
         "verbs",
         "verify_events",
         "verify_seconds",
@@ -120,6 +123,7 @@ class Measurements:
         self.query_seconds = Histogram("query_seconds", SECONDS)
         self.kinds: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.unfinished: Counter[str] = Counter()
         self.verbs: Counter[str] = Counter()
         self.policies = VerdictRecord()
         self._reporters: list[Callable[[], Mapping[str, int]]] = []
@@ -136,6 +140,7 @@ class Measurements:
         for family, counts in (
             (KINDS, self.kinds),
             (REASONS, self.reasons),
+            (UNFINISHED, self.unfinished),
             (VERBS, self.verbs),
         ):
             for part, count in counts.items():

@@ -100,6 +100,7 @@ class StoredQueries:
         self._statistics = statistics
         self._slow = slow
         self._took = statistics.measurements.query_seconds
+        self._unfinished = statistics.measurements.unfinished
         statistics.measurements.report(lambda: {"queries_waiting": len(self._waiting)})
         self._tasks = BackgroundTasks()
         self._slice_ends: float | None = None
@@ -166,6 +167,7 @@ class StoredQueries:
         try:
             query, page = await self._followed(subscription, filters, events)
         except CancelledError:
+            self._unfinished["given_up"] += 1
             raise
         except Exception as error:
             self._fail(subscription, error)
@@ -238,9 +240,11 @@ class StoredQueries:
                 course.worked += busy
         except CancelledError:
             ended = "given up"
+            self._unfinished["given_up"] += 1
             raise
         except Rejected as refusal:
             ended = "out of time"
+            self._unfinished["out_of_time"] += 1
             subscription.cancel_query = None
             subscription.refuse(refusal)
         except Exception as error:
@@ -264,6 +268,7 @@ class StoredQueries:
         self._statistics.events_delivered += subscription.go_live()
 
     def _fail(self, subscription: Subscription, error: Exception) -> None:
+        self._unfinished["failed"] += 1
         subscription.cancel_query = None
         if isinstance(error, StoreError):
             self._log.error("Answering a query failed: {reason}.", reason=error)

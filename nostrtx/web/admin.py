@@ -7,8 +7,8 @@ They have a port of their own, for they are not for everybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
@@ -82,10 +82,26 @@ class AdminResource(Resource):
             request.setHeader("Allow", _METHODS)
             self._answer(request, 405, f"Allowed: {_METHODS}.\n".encode())
         else:
-            cancel = self._tasks.start(page(request), "Answering the operator")
+            cancel = self._tasks.start(
+                self._show(page, request), "Answering the operator"
+            )
             gone = request.notifyFinish()
             _ = gone.addErrback(lambda reason: cancel())
         return NOT_DONE_YET
+
+    async def _show(
+        self,
+        page: Callable[[Request], Coroutine[Deferred[Any], Any, None]],
+        request: Request,
+    ) -> None:
+        """Answer, whatever happens: nobody is to wait for an answer for good."""
+        try:
+            await page(request)
+        except CancelledError:
+            raise
+        except Exception:
+            self._log.failure("Answering the operator failed.")
+            self._answer(request, 500, b"internal error\n")
 
     async def _show_health(self, request: Request) -> None:
         self._answer(request, 200, b"ok\n")
@@ -115,10 +131,14 @@ class AdminResource(Resource):
     async def _store_state(self) -> StoreState:
         try:
             await self._ask_store()
-            sizes = await self._in_time(self._store.sizes())
-            return StoreState(True, self._store.last_seq(), sizes)
         except StoreError:
             return StoreState(False)
+        try:
+            sizes = await self._in_time(self._store.sizes())
+        except StoreError:
+            # Which is known only if it is not too busy to say.
+            sizes = {}
+        return StoreState(True, self._store.last_seq(), sizes)
 
     async def _ask_store(self) -> None:
         """

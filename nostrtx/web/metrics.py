@@ -27,6 +27,7 @@ from nostrtx.relay.measurements import (
     HISTOGRAMS,
     KINDS,
     REASONS,
+    UNFINISHED,
     VERBS,
 )
 from nostrtx.relay.policies.verdicts import (
@@ -84,10 +85,14 @@ _NEWS: Final = {
         "replayed",
     )
 }
+_UNFINISHED: Final = {
+    why: part_name(UNFINISHED, why) for why in ("failed", "given_up", "out_of_time")
+}
 _LABELLED: Final = (
     ("events", "outcome", "Events of clients, by what became of them.", _OUTCOMES),
     ("messages", "verb", "Messages of clients.", _VERBS),
     ("news", "outcome", "News between processes, by what became of it.", _NEWS),
+    ("queries_unfinished", "why", "Queries that came to no EOSE.", _UNFINISHED),
     ("requests_refused", "verb", "Requests that were refused at once.", _REFUSED),
 )
 

@@ -332,6 +332,7 @@ class HeldStore:
         hold_bans: Whether changes of bans wait for the test.
         ban_parts: Those that were held, oldest first.
         bans_error: With what reading the bans fails, if it is to.
+        sizes_error: With what asking for its sizes fails, if it is to.
         record_error: With what reading and changing records fails, if it is to.
     """
 
@@ -362,6 +363,7 @@ class HeldStore:
         self.hold_bans = False
         self.ban_parts: list[tuple[Deferred[Sequence[BanChange]], int, int]] = []
         self.bans_error: Exception | None = None
+        self.sizes_error: Exception | None = None
         self.record_error: StoreError | None = None
 
     def open(self) -> None:
@@ -378,6 +380,8 @@ class HeldStore:
 
     def sizes(self) -> Mapping[str, int]:
         """Those of the store within."""
+        if self.sizes_error is not None:
+            raise self.sizes_error
         return self.inner.sizes()
 
     def save_events(self, events: Sequence[Event]) -> Deferred[list[SaveResult]]:

@@ -146,6 +146,7 @@ class EndTests(StoredQueriesTestCase):
         self.ask()
         self.session.connection_lost()
         self.assert_silent()
+        self.assertEqual(self.statistics.measurements.unfinished, {"given_up": 1})
 
     def test_lost_while_full(self) -> None:
         """So it does if the client itself says first that it is gone."""
@@ -190,6 +191,7 @@ class FailureTests(StoredQueriesTestCase):
         self.store.query_error = StoreError("too many readers")
         self.ask()
         self.assert_closed("error: too many readers")
+        self.assertEqual(self.statistics.measurements.unfinished, {"failed": 1})
 
     def test_no_query_unexpectedly(self) -> None:
         """A store that raises what it should not is logged; the client hears CLOSED."""
@@ -213,6 +215,7 @@ class FailureTests(StoredQueriesTestCase):
         self.store.page_error = StoreError("cannot read")
         self.assert_closed("error: cannot read")
         self.assertEqual(self.store.queries[0].closed, 1)
+        self.assertEqual(self.statistics.measurements.unfinished, {"failed": 1})
 
     def test_late_failure(self) -> None:
         """A store that fails after a while."""
@@ -247,6 +250,7 @@ class BudgetTests(StoredQueriesTestCase):
         self.assertTrue(reason.startswith("error: the query took too long"), reason)
         self.assertEqual(self.statistics.subscriptions, 0)
         self.assertEqual(self.store.queries[0].closed, 1)
+        self.assertEqual(self.statistics.measurements.unfinished, {"out_of_time": 1})
         # Seven times 0.3 s are the first to exceed 2 s.
         self.assertAlmostEqual(self.under_test.clock.seconds() - NOW, 7 * 0.3, 3)
 

@@ -119,6 +119,20 @@ class AdminTests(SynchronousTestCase):
         shown = parsed(self.get("/metrics").body)
         self.assertEqual(shown["nostrtx_store_up"].samples[0].value, 0)
 
+    def test_metrics_without_sizes(self) -> None:
+        """A store that is too busy to say how large it is answers all the same."""
+        self.store.sizes_error = StoreError("canceling statement due to timeout")
+        shown = parsed(self.get("/metrics").body)
+        self.assertEqual(shown["nostrtx_store_up"].samples[0].value, 1)
+        self.assertEqual(shown["nostrtx_store_bytes"].samples, [])
+
+    def test_fault(self) -> None:
+        """A fault of ours is answered as one, and nobody waits for ever."""
+        self.store.sizes_error = ZeroDivisionError()
+        answer = self.get("/metrics")
+        self.assertEqual((answer.code, answer.body), (500, b"internal error\n"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_metrics_before_joining(self) -> None:
         """Sums are not told before it is known what others have counted."""
         self.faults["cluster"] = "not yet"
