@@ -41,7 +41,7 @@ class Disturbance:
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
             usage = resource.getrusage(who)
             busy -= usage.ru_utime + usage.ru_stime
-        return steal / _HERTZ, busy - sum(map(_cpu_seconds, self._relay))
+        return steal / _HERTZ, busy - sum(map(cpu_seconds, self._relay))
 
     def cores(self) -> tuple[float, float]:
         """Cores' worth that the hypervisor took away, and that other jobs took."""
@@ -53,13 +53,13 @@ class Disturbance:
         return steal / elapsed, others / elapsed
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """CPU time of a process and its descendants."""
     place = Path(f"/proc/{pid}")
     fields = (place / "stat").read_text().rpartition(")")[2].split()
     seconds = sum(map(int, fields[11:15])) / _HERTZ
     for children in place.glob("task/*/children"):
-        seconds += sum(_cpu_seconds(int(pid)) for pid in children.read_text().split())
+        seconds += sum(cpu_seconds(int(pid)) for pid in children.read_text().split())
     return seconds
 
 

@@ -18,6 +18,9 @@ from twisted.internet import reactor as _reactor
 from benchmarks.material import notes_20k
 from nostrtx.interfaces.policies import Source
 from nostrtx.nostr.event import Event, parse_event
+from nostrtx.relay.measurements import Measurements
+from nostrtx.relay.policies.observed import Observation, Observed
+from nostrtx.relay.policies.policies import Policies
 from nostrtx.relay.policies.rates import RATES, Rates
 from nostrtx.settings.rates import RateSettings
 
@@ -29,19 +32,33 @@ _ROUNDS: Final = 25
 _AMPLE: Final = "1000000000000/d"
 
 
-def microseconds(rates: Rates | None, events: list[Event]) -> float:
-    """What an event costs with these rates, at best; None for the loop itself."""
+def microseconds(
+    rates: Rates | None, events: list[Event], are_counted: bool = False
+) -> float:
+    """
+    What an event costs with these rates, at best.
+
+    Args:
+        rates: These; None for the loop itself.
+        events: Are published.
+        are_counted: Whether what they say is counted, as in a relay.
+    """
+    asked: Rates | Policies | None = rates
+    if are_counted:
+        observation = Observation("rates", is_own=True)
+        observed = [Observed(rates, observation, Measurements(), reactor)]
+        asked = Policies(checks=observed, events=observed)
     sources = [Source(f"192.0.2.{number}") for number in range(100)]
     best = float("inf")
     for _ in range(_ROUNDS):
         start = time.process_time()
         for number, event in enumerate(events):
             source = sources[number % 100]
-            if rates is not None:
+            if rates is not None and asked is not None:
                 if rates.counts_bytes:
                     rates.message_received(source, 800)
-                rates.check_event(event, source)
-                rates.admit(event, source)
+                asked.check_event(event, source)
+                asked.admit(event, source)
         best = min(best, time.process_time() - start)
     return best / len(events) * 1e6
 
@@ -66,6 +83,8 @@ def main() -> None:
         ("all rates, told to other processes", told),
     ):
         print(f"{title}: {microseconds(rates, events) - loop:.2f}")
+    counted = microseconds(Rates(every, reactor), events, True)
+    print(f"all rates, asked and counted as in a relay: {counted - loop:.2f}")
 
 
 if __name__ == "__main__":

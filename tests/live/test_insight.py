@@ -68,6 +68,38 @@ class InsightTests(LiveTestCase):
         counts = [each.value for each in samples if each.name.endswith("_count")]
         self.assertEqual(counts, [3])
 
+    async def test_policies(self) -> None:
+        """What policies say is told in one way, of rates, of rules, and in shadow."""
+        relay = await self.start_relay(
+            f"""{_ADMIN}
+            [rates]
+            exempt = []
+            address_events = "3/d"
+            shadow = true
+            [[rules]]
+            name = "no-likes"
+            kinds = [7]
+            """
+        )
+        client = await self.connect(relay)
+        author = Author("who likes too much")
+        events = [author.sign(str(number)) for number in range(4)]
+        events.append(author.sign("+", kind=7))
+        answers = await client.publish(events)
+        taken = [answers[event["id"]][0] for event in events]
+        self.assertEqual(taken, [True] * 4 + [False])
+        told = {
+            tuple(sample.labels[name] for name in ("policy", "rule", "enforced")): (
+                sample.value
+            )
+            for sample in (await self.metrics(relay))["nostrtx_policy_verdicts"].samples
+            if sample.labels["verdict"] == "refused"
+        }
+        self.assertEqual(
+            told,
+            {("rates", "address_events", "no"): 2, ("rules", "no-likes", "yes"): 1},
+        )
+
     async def test_workers(self) -> None:
         """Any worker tells what all of them have done."""
         relay = await self.start_relay(f"[cluster]\nworkers = 2\n{_ADMIN}")
