@@ -220,7 +220,7 @@ def _of_policies(facts: Mapping[str, int]) -> Iterator[Metric]:
     start = part_name(POLICY_SECONDS, "")
     names = {fact.rpartition(":")[0] for fact in facts if fact.startswith(start)}
     for name in sorted(names):
-        policy, step = name.removeprefix(start).split(":")
+        policy, _, step = name.removeprefix(start).partition(":")
         buckets, total = _buckets(name, bounds_of(policy), facts)
         seconds.add_metric([policy, step], buckets, total)
     yield seconds

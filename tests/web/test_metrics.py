@@ -167,13 +167,11 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(named, shown)
 
 
-class DashboardTests(SynchronousTestCase):
-    """The dashboard for Grafana, held against what there is to ask for."""
+class QuestionsTestCase(SynchronousTestCase):
+    """Questions to Prometheus, held against what there is to ask for."""
 
     def setUp(self) -> None:
-        """Read it, and have a relay that has counted something of everything."""
-        path = _ROOT / "deploy" / "grafana" / "nostrtx.json"
-        self.panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
+        """Have a relay that has counted something of everything."""
         statistics = Statistics()
         measured = statistics.measurements
         measured.kinds["1"] += 1
@@ -188,6 +186,60 @@ class DashboardTests(SynchronousTestCase):
                 of_name = self.labels.setdefault(sample.name, set())
                 of_name |= sample.labels.keys() | {"job", "instance"}
 
+    def check(self, question: str) -> tuple[set[str], set[str]]:
+        """
+        Fail if a question is about something that there is not.
+
+        Returns:
+            The names that it is about, and by what labels it is answered.
+        """
+        names = set(re.findall(r"nostrtx_\w+", question))
+        self.assertTrue(names, question)
+        self.assertLessEqual(names, self.labels.keys(), question)
+        known = set.union(*[self.labels[name] for name in names])
+        grouped = [
+            set(re.split(r",\s*", labels))
+            for labels in re.findall(r"by \(([^)]*)\)", question)
+        ]
+        matched = set(re.findall(r"(\w+)(?:=~|!=|=)\"", question))
+        self.assertLessEqual(set().union(matched, *grouped), known, question)
+        return names, grouped[0] if grouped else set()
+
+
+class AlertTests(QuestionsTestCase):
+    """The alerts for Prometheus."""
+
+    def setUp(self) -> None:
+        """Read them."""
+        super().setUp()
+        path = _ROOT / "deploy" / "prometheus" / "nostrtx.rules.yml"
+        self.text = path.read_text(encoding="utf-8")
+
+    def test_names(self) -> None:
+        """They ask for nothing that does not exist."""
+        questions = re.findall(r"^ +expr: (.+)$", self.text, re.MULTILINE)
+        for question in questions:
+            self.check(question)
+        self.assertEqual(len(questions), self.text.count("- alert: "))
+
+    def test_guide(self) -> None:
+        """docs/metrics.md explains each."""
+        guide = (_ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+        self.assertEqual(
+            re.findall(r"^\| `(Nostrtx\w+)`", guide, re.MULTILINE),
+            re.findall(r"- alert: (\w+)", self.text),
+        )
+
+
+class DashboardTests(QuestionsTestCase):
+    """The dashboard for Grafana."""
+
+    def setUp(self) -> None:
+        """Read it."""
+        super().setUp()
+        path = _ROOT / "deploy" / "grafana" / "nostrtx.json"
+        self.panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
+
     def targets(self) -> list[tuple[str, str]]:
         """Each question with the text of its answers."""
         return [
@@ -200,18 +252,10 @@ class DashboardTests(SynchronousTestCase):
         """It asks for nothing that does not exist, by no label that does not."""
         asked: set[str] = set()
         for question, answer in self.targets():
-            names = set(re.findall(r"nostrtx_\w+", question))
+            names, labels = self.check(question)
             asked |= names
-            self.assertLessEqual(names, self.labels.keys(), question)
-            known = set.union(*[self.labels[name] for name in names])
-            grouped = [
-                set(re.split(r",\s*", labels))
-                for labels in re.findall(r"by \(([^)]*)\)", question)
-            ]
-            matched = set(re.findall(r"(\w+)(?:=~|!=|=)\"", question))
-            self.assertLessEqual(set().union(matched, *grouped), known, question)
             told = set(re.findall(r"{{(\w+)}}", answer))
-            self.assertEqual(told, grouped[0] if grouped else set(), question)
+            self.assertEqual(told, labels, question)
         self.assertGreater(len(asked), 30)
 
     def test_complete(self) -> None:
