@@ -42,6 +42,7 @@ from nostrtx.relay.parts import RelayParts
 from nostrtx.relay.policies.added import AddedPolicies
 from nostrtx.relay.policies.observed import Observation, Observed
 from nostrtx.relay.policies.policies import Policies
+from nostrtx.relay.policies.rates import NAME as RATES
 from nostrtx.relay.policies.rates import Rates
 from nostrtx.relay.policies.rule_book import RuleBook
 from nostrtx.relay.policies.rules import NAME as RULES
@@ -360,7 +361,8 @@ class Relay:
         own, added = self._own, self._added
         added.apply(settings)
         bans = own("bans", self.bans)
-        rates = own("rates", self.rates, not settings.rates.shadow)
+        self.rates.expect(self.statistics.measurements.policies)
+        rates = own(RATES, self.rates, not settings.rates.shadow)
         kinds = own("kinds", self.management.kinds)
         rules = own(RULES, self.rule_book)
         admission = None if self._groups is None else self._groups.admission

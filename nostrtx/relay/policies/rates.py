@@ -34,8 +34,12 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.relay.networks import address_group
 from nostrtx.relay.policies.buckets import take_both
 from nostrtx.relay.policies.limit import Limit
+from nostrtx.relay.policies.verdicts import REFUSED, Step, VerdictRecord
 from nostrtx.settings.checks import UNIX_PROXY, parse_network
 from nostrtx.settings.rates import RateSettings, parse_rate
+
+#: What all rates together are called among policies.
+NAME: Final = "rates"
 
 #: The settings that are rates.
 RATES: Final = tuple(
@@ -195,6 +199,12 @@ class Rates:
             now = self._seconds() - self._began
             limit.take_elsewhere(key, now, amount)
 
+    def expect(self, record: VerdictRecord) -> None:
+        """Have it told of each rate that it was not used up yet."""
+        for name in self.limits:
+            verdicts = record.of(NAME, _step(name), not self._shadow)
+            verdicts.expect(REFUSED, name)
+
     def _read(self, source: Source) -> Meter:
         """The meter of a connection, by the settings as they are now."""
         meter: Meter | None = source.meter
@@ -230,6 +240,15 @@ class Rates:
 
     def _refuse(self, limit: Limit, wait: float) -> None:
         raise limit.reached(wait, self._seconds() - self._began, self._shadow)
+
+
+def _step(rate: str) -> Step:
+    """When a rate is looked at; rates of bytes are, at requests, too."""
+    if rate.startswith("pubkey_"):
+        return "admit"
+    if rate.endswith("_connections"):
+        return "connect"
+    return "request" if rate.endswith("_requests") else "check"
 
 
 def _group(address: str) -> str:

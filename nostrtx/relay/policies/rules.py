@@ -66,6 +66,9 @@ class Rules:
         record: VerdictRecord,
     ) -> None:
         self._rules = [(rule, rule_name(rule, at)) for at, rule in enumerate(rules)]
+        for rule, name in self._rules:
+            verdict = ACCEPTED if rule.verdict == "accept" else REFUSED
+            record.of(NAME, _step(rule), not rule.shadow).expect(verdict, name)
         self._lists = lists
         self._depth = depth
         self._require_commitment = require_commitment
@@ -174,8 +177,8 @@ class Rules:
                 is_enforced = not line.settings.shadow
                 if refusal is not None and is_enforced:
                     raise refusal
-                step: Step = "request" if asked.event is None else "check"
                 verdict = ACCEPTED if refusal is None else REFUSED
+                step = _step(line.settings)
                 self._record.of(NAME, step, is_enforced).count(verdict, line.name)
                 if is_enforced:
                     return
@@ -193,6 +196,10 @@ class Rules:
         except Rejected as refusal:
             return Rejected(refusal.prefix, refusal.message, line.name)
         return None
+
+
+def _step(rule: RuleSettings) -> Step:
+    return "request" if rule.on == "request" else "check"
 
 
 def _refusal(line: Line) -> Rejected:

@@ -71,6 +71,10 @@ class Verdicts:
         """
         self._by_rule[rule, verdict] += 1
 
+    def expect(self, verdict: str, rule: str) -> None:
+        """Tell of a verdict before there is one: what it starts from is then seen."""
+        self._by_rule.setdefault((rule, verdict), 0)
+
     def told(self) -> Iterator[tuple[str, str, int]]:
         """Rule, verdict and how often; what no rule has accepted is without one."""
         rest = self.accepted
@@ -133,7 +137,7 @@ class VerdictRecord:
         return self._seconds.setdefault((policy, step), histogram)
 
     def facts(self) -> dict[str, int]:
-        """All of it, by name; zeros are left out."""
+        """All of it, by name; zeros only where something is expected."""
         facts: dict[str, int] = {}
         for (policy, step, is_enforced), verdicts in self._verdicts.items():
             enforced = "yes" if is_enforced else "no"

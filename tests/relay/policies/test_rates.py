@@ -333,6 +333,21 @@ class InsightTests(RatesTestCase):
         for step in ("check", "admit"):
             self.assertEqual(counted[f"policy_verdicts:rates:{step}::yes:accepted"], 2)
 
+    def test_not_yet(self) -> None:
+        """A rate that was not used up is among the figures, at the step it is for."""
+        self.begin(**dict.fromkeys(RATES, "1000/d"))
+        facts = self.relay.relay.statistics.facts()
+        steps = {
+            one.rule: one.step
+            for one in map(verdict_of, facts)
+            if one is not None and one.policy == "rates" and one.rule
+        }
+        self.assertEqual(steps.keys(), set(RATES))
+        self.assertEqual(steps["address_connections"], "connect")
+        self.assertEqual(steps["connection_requests"], "request")
+        self.assertEqual(steps["address_bytes"], "check")
+        self.assertEqual(steps["pubkey_bytes"], "admit")
+
     def test_log(self) -> None:
         """The log says that a rate is reached once a minute, and no address."""
         self.begin(address_events="1/d")

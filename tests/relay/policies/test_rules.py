@@ -298,7 +298,10 @@ class EventRulesTests(RulesTestCase):
         )
         in_force = self.record.of("rules", "check", True)
         in_force.accepted += 1
-        self.assertEqual(list(in_force.told()), [("rule-3", "accepted", 1)])
+        # Who hears of a refusal counts it.
+        self.assertEqual(
+            list(in_force.told()), [("rule-2", "refused", 0), ("rule-3", "accepted", 1)]
+        )
 
 
 class RequestRulesTests(RulesTestCase):

@@ -27,6 +27,15 @@ class VerdictsTests(SynchronousTestCase):
             [("", "accepted", 3), ("friends", "accepted", 2), ("spam", "refused", 1)],
         )
 
+    def test_expected(self) -> None:
+        """What is expected is told of before it happens, and counts on after that."""
+        verdicts = Verdicts()
+        verdicts.expect("refused", "spam")
+        self.assertEqual(list(verdicts.told()), [("spam", "refused", 0)])
+        verdicts.count("refused", "spam")
+        verdicts.expect("refused", "spam")
+        self.assertEqual(list(verdicts.told()), [("spam", "refused", 1)])
+
     def test_nothing(self) -> None:
         """Zeros are not told."""
         self.assertEqual(list(Verdicts().told()), [])
