@@ -173,7 +173,7 @@ class RelayService(Service):
 
 class AnnouncementService(Service):
     """
-    The relay's announcement of itself, for as long as it listens.
+    The relay's announcement of itself, for as long as it listens, if it is wanted.
 
     Args:
         relay: Whose announcement it is.
@@ -283,7 +283,6 @@ def make_service(
     tally = Tally(roll_call, relay.statistics, broadcaster)
     Spending(roll_call, relay.rates)
     service = SequentialService()
-    keys = [KeyService(relay.own_key, facts_of_store)] if stated.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
     moments = (
         joining.joined,
@@ -338,15 +337,14 @@ def make_service(
     for child in (
         TakeoverService(takeover),
         StoreService(store, shown_url(stated.store.url), facts_of_store),
-        *keys,
+        KeyService(relay.own_key, facts_of_store, settings),
         joining,
         admin,
         RelayService(relay, reactor, settings),
         listener,
+        AnnouncementService(relay, reactor, settings),
     ):
         child.setServiceParent(service)
-    if stated.discovery.announce:
-        AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service
 
 

@@ -130,11 +130,8 @@ class Relay:
             )
             invitations = Invitations(self._membership, access, settings)
             rules.append(self._membership)
-        self._identifiers: IdentifierPolicy | None = None
-        if started.nip05.required:
-            self._identifiers = IdentifierPolicy(store, clock, settings)
-            self._events.follow(self._identifiers.note)
-            rules.append(self._identifiers)
+        self._identifiers = IdentifierPolicy(store, clock, settings)
+        self._events.follow(self._identifiers.note)
         self._last_rules: tuple[IEventPolicy, ...] = ()
         self._groups: Groups | None = None
         if groups is not None:
@@ -274,9 +271,7 @@ class Relay:
         )
         self._settings.follow(self.rule_book.apply)
         self._added.start(reactor)
-        if self._identifiers is not None:
-            lookup = domain_lookup(reactor, self._settings)
-            self._identifiers.start(lookup.document)
+        self._identifiers.start(domain_lookup(reactor, self._settings).document)
         if self._membership is not None:
             assert self._register_database is not None, "members need a register"
             self._register = Register(self._register_database)
@@ -348,8 +343,7 @@ class Relay:
         self._counting.stop()
         self._reconciliations.stop()
         self._ingest.stop()
-        if self._identifiers is not None:
-            self._identifiers.stop()
+        self._identifiers.stop()
         if self._membership is not None:
             self._membership.stop()
         if self._groups is not None:
@@ -371,9 +365,15 @@ class Relay:
         """Have all policies asked, in their order."""
         own, added = self._own, self._added
         added.apply(settings)
+        identifiers = (self._identifiers,) if settings.nip05.required else ()
         self.policies.checks = (*own.checks, *added.checks)
         # Last what keeps groups, for what changes one goes no further.
-        self.policies.events = (*own.events, *added.events, *self._last_rules)
+        self.policies.events = (
+            *own.events,
+            *identifiers,
+            *added.events,
+            *self._last_rules,
+        )
         self.policies.requests = (*own.requests, *added.requests)
         self.policies.connections = (*own.connections, *added.connections)
 
