@@ -26,7 +26,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from nostrtx.admin_service import say_where
-from nostrtx.broadcast.workers import Hub
+from nostrtx.broadcast.hub import Hub
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.joining import fail, name_of_node
 from nostrtx.listening import OpenPorts
@@ -136,14 +136,19 @@ class Supervisor(Service):
         self._places = [Place(number) for number in range(1, workers + 1)]
         taken = TakenSockets()
         self._sockets = PortsOfWorkers(workers, reactor, make_socket, taken)
+        self._hub = Hub(reactor, FAREWELL)
         self._takeover = Takeover(
-            settings.now.listen.takeover, reactor, self._sockets, taken, self._give_way
+            settings.now.listen.takeover,
+            reactor,
+            self._sockets,
+            taken,
+            self._give_way,
+            None if settings.now.cluster.redis else self._hub,
         )
         self._gives_way = False
         self._ports = OpenPorts(self._sockets, reactor, lambda url: None)
         self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
         self._node = name_of_node(settings.now, token_bytes)
-        self._hub = Hub(reactor, FAREWELL)
         self._cores = cores
         self._started: float | None = None
         self._beats = LoopingCall(self._count_silent)
@@ -229,7 +234,7 @@ class Supervisor(Service):
             await process.gone()
         if killing.active():
             killing.cancel()
-        self._hub.close()
+        await self._hub.close()
 
     def _kill(self, processes: Sequence[WorkerProcess]) -> None:
         late = [process for process in processes if process.ended is None]
