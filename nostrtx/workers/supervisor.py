@@ -65,7 +65,8 @@ def delay_after(deaths: int) -> float:
     Args:
         deaths: How many in its place have died young, one after the other.
     """
-    return 0.0 if deaths <= 1 else min(MAX_DELAY_SECONDS, 0.25 * 2.0**deaths)
+    # What is beyond that is no longer a float after some hours.
+    return 0.0 if deaths <= 1 else min(MAX_DELAY_SECONDS, 0.25 * 2.0 ** min(deaths, 9))
 
 
 #: A worker that gives up so soon after the start is not replaced.
@@ -329,13 +330,15 @@ class Supervisor(Service):
         if process.trouble is not None and now < self._started + HASTY_SECONDS:
             fail(self._reactor, process.trouble)
             return
-        self._log.error(
-            "worker {worker} has ended, and is replaced: {why}",
-            worker=place.number,
-            why=process.trouble or process.ended,
-        )
         is_steady = process.is_ready and now >= place.since + STEADY_SECONDS
         place.deaths = 1 if is_steady else place.deaths + 1
+        delay = delay_after(place.deaths)
+        self._log.error(
+            "worker {worker} has ended, and is replaced{when}: {why}",
+            worker=place.number,
+            when=f" in {delay:g} s" if delay else "",
+            why=process.trouble or process.ended,
+        )
         self._start_later(place)
 
     def _start_later(self, place: Place) -> None:
