@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nostrtx.cli.finding import Finding
 from nostrtx.cli.findings import findings
 from nostrtx.settings.checks import shown
-from nostrtx.settings.file import ConfigError, load_settings
+from nostrtx.settings.file import ConfigError, read_settings
 from nostrtx.settings.live import differences
 from nostrtx.settings.tree import Settings
+
+_NAME: Final = re.compile(r"\w+")
 
 
 def deviations(settings: Settings) -> Table:
@@ -24,6 +30,18 @@ def deviations(settings: Settings) -> Table:
             values = shown(change.after), shown(change.before)
         table.add_row(*map(Text, (change.name, *values)))
     return table
+
+
+def _table_of(text: str) -> str:
+    """The table of the setting with whose name a text begins."""
+    name = _NAME.match(text)
+    return "" if name is None else name[0]
+
+
+def _tables_behind(finding: Finding) -> set[str]:
+    """The tables from which something was found out."""
+    table = _table_of(finding.text)
+    return {table, "lists", "trust"} if table == "rules" else {table}
 
 
 @click.command("check-config")
@@ -40,17 +58,21 @@ def check_config_command(file: str | None) -> None:
     from twisted.internet import reactor
 
     try:
-        settings = load_settings(file)
-        found = list(findings(settings, reactor))
+        settings, faults = read_settings(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     name = file or "The defaults"
-    for finding in found:
-        if not finding.is_fault:
+    faulty = {_table_of(fault.removeprefix(f"{name}: ")) for fault in faults}
+    for finding in findings(settings, reactor):
+        if not faulty.isdisjoint(_tables_behind(finding)):
+            # What is wrong there may be all that is wrong here.
+            continue
+        if finding.is_fault:
+            faults.append(f"{name}: {finding.text}")
+        else:
             click.echo(f"{name}: worth a look: {finding.text}", err=True)
-    faults = [finding.text for finding in found if finding.is_fault]
     if faults:
-        raise click.ClickException("\n".join(f"{name}: {fault}" for fault in faults))
+        raise click.ClickException("\n".join(faults))
     table = deviations(settings)
     console = Console(highlight=False, soft_wrap=True)
     if table.row_count:

@@ -199,6 +199,17 @@ class CheckConfigTests(SynchronousTestCase):
             ],
         )
 
+    def test_file_and_all_else(self) -> None:
+        """Faults of the file hide none elsewhere, and what follows from them is not."""
+        faults = self.faults(
+            "[relais]\n[trust]\nroots = ['x']\n[[rules]]\ntrust = 1\n"
+            "[[programs]]\ncommand = './nowhere'\n[store]\nurl = 7\n"
+        )
+        settings = [fault.partition(":")[0] for fault in faults]
+        self.assertEqual(
+            settings, ["relais", "trust.roots", "store.url", "programs[0].command"]
+        )
+
     def test_worth_a_look(self) -> None:
         """What does not keep the relay from serving is told, and is no fault."""
         write_chain(self.directory)
