@@ -41,7 +41,8 @@ def findings(settings: Settings, reactor: Any) -> Iterator[Finding]:
     ):
         yield Finding(fault)
     yield from endpoint_findings(settings, datetime.now(UTC))
-    for fault in (*_key_faults(settings), *_register_faults(settings)):
+    yield from _key_findings(settings)
+    for fault in _register_faults(settings):
         yield Finding(fault)
     yield from policy_findings(settings, reactor)
 
@@ -89,7 +90,7 @@ def _cluster_faults(settings: Settings, reactor: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _key_faults(settings: Settings) -> Iterator[str]:
+def _key_findings(settings: Settings) -> Iterator[Finding]:
     path = settings.key_file
     if not settings.signs or path is None:
         return
@@ -97,9 +98,11 @@ def _key_faults(settings: Settings) -> Iterator[str]:
         try:
             OwnKey(path, token_bytes).load()
         except KeyUnusable as error:
-            yield f"relay.key_file: {error}"
+            yield Finding(f"relay.key_file: {error}")
+        if os.stat(path).st_mode & 0o077:
+            yield Finding(f"relay.key_file: others can read {path}", is_fault=False)
     elif why := _not_beside_store(path, settings):
-        yield f"relay.key_file: {why}"
+        yield Finding(f"relay.key_file: {why}")
 
 
 def _register_faults(settings: Settings) -> Iterator[str]:

@@ -116,6 +116,13 @@ class CheckConfigTests(SynchronousTestCase):
             f"[store]\nurl = 'lmdb:{self.directory}/store'"
         )
         self.assertEqual(self.check(text).exit_code, 0)
+        path.write_text("77" * 32)
+        path.chmod(0o644)
+        result = self.check(text)
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn(
+            f"worth a look: relay.key_file: others can read {path}", result.stderr
+        )
         path.write_text("no key")
         path.chmod(0o600)
         (fault,) = self.faults(text)
