@@ -7,7 +7,7 @@ A table is made anew whenever a list has changed, and asked many times in betwee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Final
 
 import attrs
@@ -16,7 +16,6 @@ from nostrtx.interfaces.policies import Source
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import GIFT_WRAPS, parse_kinds
-from nostrtx.nostr.text import readable_text
 from nostrtx.relay.networks import Networks
 from nostrtx.relay.policies.lists import Lists
 from nostrtx.relay.policies.words import WordSearch
@@ -60,18 +59,18 @@ class Asked:
         self.event = event
         self.filters = filters
         self._search = search
-        self._found: frozenset[str] | None = None
+        self._found: Set[str] | None = None
         if event is None or event.kind in GIFT_WRAPS:
             self.people = source.pubkeys
         else:
             self.people = (event.pubkey,)
 
     @property
-    def found(self) -> frozenset[str]:
+    def found(self) -> Set[str]:
         """Which of the words of all rules are in the event."""
         if self._found is None:
             assert self.event is not None
-            self._found = self._search.found(readable_text(self.event))
+            self._found = self._search.found_in(self.event)
         return self._found
 
 
