@@ -107,7 +107,7 @@ class NostrLists:
         self._keep(
             address,
             Entries(
-                pubkeys=frozenset(listed_pubkeys(event)),
+                pubkeys=frozenset(listed_pubkeys(event.raw)),
                 words=frozenset(listed_words(event)),
             ),
         )

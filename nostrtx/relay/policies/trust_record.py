@@ -7,7 +7,7 @@ The keys stand in the order of their distance; the line says how many are how fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -46,22 +46,22 @@ class TrustRecord:
 
     @classmethod
     def of(
-        cls,
-        roots: Sequence[bytes],
-        depth: int,
-        begun_at: float,
-        depths: Mapping[bytes, int],
+        cls, roots: Sequence[bytes], begun_at: float, keys: Sequence[bytes | bytearray]
     ) -> TrustRecord:
-        """The record of what was found."""
-        by_depth: list[list[bytes]] = [[] for _ in range(depth + 1)]
-        for key, distance in depths.items():
-            by_depth[distance].append(key)
+        """
+        The record of what was found.
+
+        Args:
+            roots: From whom it began.
+            begun_at: When.
+            keys: The keys of all who are so far away, one after the other, from 0 on.
+        """
         return cls(
             tuple(sorted(roots)),
-            depth,
+            len(keys) - 1,
             begun_at,
-            tuple(map(len, by_depth)),
-            b"".join([b"".join(keys) for keys in by_depth]),
+            tuple([len(some) // 32 for some in keys]),
+            b"".join(keys),
         )
 
     def pack(self) -> bytes:
@@ -74,14 +74,14 @@ class TrustRecord:
         }
         return dumps(head) + b"\n" + self.keys
 
-    def parts(self) -> Iterator[dict[bytes, int]]:
-        """The keys and their distances, some at a time."""
+    def parts(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Distances, and keys that are so far away, some at a time."""
         at = 0
         for distance, count in enumerate(self.counts):
             end = at + 32 * count
             starts = iter(range(at, end, 32))
             while some := list(islice(starts, _TOGETHER)):
-                yield {self.keys[start : start + 32]: distance for start in some}
+                yield distance, [self.keys[start : start + 32] for start in some]
             at = end
 
 

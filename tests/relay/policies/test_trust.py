@@ -99,7 +99,10 @@ class TrustTests(SynchronousTestCase):
         self.save(follows(1, 2), follows(2, 3, 4, 5))
         trust = self.process(max_pubkeys=3)
         self.assertEqual(len(trust), 3)
-        self.assert_depths(trust, 0, 1)
+        self.assert_depths(trust, 0, 1, 2, None)
+        self.arrives(follows(1, 2, 6, 3, at=NOW + 1), trust)
+        self.assertEqual(len(trust), 3)
+        self.assert_depths(trust, 0, 1, 1, None)
 
     def test_followed_newly(self) -> None:
         """Whom somebody follows newly is trusted at once, and whom they follow."""
