@@ -23,7 +23,8 @@ from tests.storage.events import make_event
 
 #: Letters large and small, signs, marks of several scripts, what is left out.
 ALPHABET = (
-    'aB ß\n"\\\u00a0éÉſKﬁ…ＡжЙ\u0301\u200b\ufe0f🏽🎰がカ가भ\u094d\u0651\u064eأ位ก'
+    'aB ß\n"\\\u00a0éÉſKﬁ…ＡжЙ\u0301\u200b\ufe0f🏽🎰'
+    "がカ가भ\u094d\u0651\u064e\u0345ᾳιأ位ก"
 )
 
 
@@ -49,6 +50,13 @@ class PlainTests(SynchronousTestCase):
     def test_white_space(self) -> None:
         """All white space is blanks."""
         self.assertEqual(plain("a\tb\r\n\u00a0c\u3000é"), b"a b   c e")
+
+    def test_many_marks(self) -> None:
+        """However many different marks are on letters, none makes a difference."""
+        marks = "".join(
+            map(chr, (*range(0x300, 0x345), *range(0x346, 0x370), 0xAD, 0x200B))
+        )
+        self.assertEqual(plain("".join([f"a{mark}" for mark in marks])), b"a" * 113)
 
     @given(st.text(ALPHABET))
     def test_any_text(self, text: str) -> None:
