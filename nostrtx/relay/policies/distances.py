@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from math import inf
+from typing import Final
 
 import attrs
+
+#: Of so many it is known in which order they were put.
+MOST_FIRST: Final = 10_000
 
 
 @attrs.frozen(eq=False)
@@ -22,6 +27,8 @@ class Distances:
         init=False, factory=lambda: tuple([{} for _ in range(256)])
     )
 
+    _first: dict[bytes, None] = attrs.field(init=False, factory=dict)
+
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
@@ -36,9 +43,15 @@ class Distances:
 
     def put(self, keys: Iterable[bytes], distance: int) -> None:
         """Let people be so far away."""
-        parts = self._parts
+        parts, first = self._parts, self._first
         for key in keys:
             parts[key[-1]][key] = distance
+            if len(first) < MOST_FIRST:
+                first[key] = None
+
+    def first(self, most: int) -> list[bytes]:
+        """Those who were put first, so many, and :data:`MOST_FIRST` at most."""
+        return list(islice(self._first, most))
 
     def parts(self) -> Iterator[Iterable[tuple[bytes, int]]]:
         """All of them, some at a time; what is put meanwhile may be among them."""

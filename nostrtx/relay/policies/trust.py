@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from itertools import islice
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -106,7 +105,7 @@ class Trust:
 
     def nearest(self, most: int) -> list[bytes]:
         """So many of those who are trusted, the nearest first as far as is known."""
-        return list(islice(self._depths, most))
+        return self._depths.first(most)
 
     def start(self) -> None:
         """Take what is known from the store, and keep up; the store is open."""

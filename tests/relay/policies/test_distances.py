@@ -47,3 +47,11 @@ class DistancesTests(SynchronousTestCase):
             list(part)
             distances.put([bytes([at]) * 32], 1)
         self.assertEqual(len(distances), 256)
+
+    def test_first(self) -> None:
+        """It is known who were put first, each once."""
+        distances = Distances()
+        distances.put([bytes(32), b"b" * 32], 0)
+        distances.put([b"b" * 32, b"a" * 32], 1)
+        self.assertEqual(distances.first(2), [bytes(32), b"b" * 32])
+        self.assertEqual(distances.first(9), [bytes(32), b"b" * 32, b"a" * 32])
