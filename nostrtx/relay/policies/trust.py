@@ -4,9 +4,8 @@ Whom the operator's people trust: how many steps of following lead to somebody.
 
 It is found in the follow lists in the store, every so often by one of the relay's
 processes, and kept there for the others; the next start begins with it, and finds it
-anew meanwhile. In between, whom
-somebody follows newly is trusted at once; who is followed no more stays until then, or
-for a minute if it was a root who followed.
+anew meanwhile. In between, whom somebody follows newly is trusted at once; who is
+followed no more stays until then, or for a minute if it was a root who followed.
 """
 
 from __future__ import annotations
@@ -40,8 +39,10 @@ TOPIC: Final = "trust"
 #: How long after a root's list has changed all is found anew, in seconds.
 ROOT_SECONDS: Final = 60.0
 
-#: How long one process may take before others try, in seconds.
-_CLAIM_SECONDS: Final = 300.0
+#: How long others wait for the process that finds it, in seconds, and after how long
+#: that asks them to go on waiting.
+_CLAIM_SECONDS: Final = 30.0
+_RENEWED_SECONDS: Final = 10.0
 
 #: What was found so many seconds ago is not found anew at the start.
 _FRESH_SECONDS: Final = 10.0
@@ -89,6 +90,7 @@ class Trust:
         self._name = ""
         self._begun_at = 0.0
         self._due_at = 0.0
+        self._claimed_at = 0.0
         self._noted: deque[tuple[float, bytes]] = deque(maxlen=_MOST_NOTED)
         self._unread: set[bytes] = set()
         self._is_reading = False
@@ -229,7 +231,7 @@ class Trust:
         if await self._look() and self._due_at > self._clock.seconds():
             return True
         now = self._clock.seconds()
-        if not await self._claim(now, now + _CLAIM_SECONDS):
+        if not await self._claim(_CLAIM_SECONDS):
             return False
         depths = await self._find()
         self._take(depths, now)
@@ -238,7 +240,7 @@ class Trust:
         await self._store.change_record(
             RECORD, lambda there: TrustRecord.of(self._roots, now, found).pack()
         )
-        await self._claim(now, 0)
+        await self._claim(0)
         self._bus.publish(TOPIC, b"")
         self._log.info(
             "{count} keys are trusted, at most {depth} steps from the roots.",
@@ -247,18 +249,22 @@ class Trust:
         )
         return True
 
-    async def _claim(self, now: float, until: float) -> bool:
-        """Be the only process that finds it, until then; False if another one is."""
+    async def _claim(self, seconds: float) -> bool:
+        """
+        Be the only process that finds it, so long, or no more if that is 0.
+
+        Returns:
+            False if another one is.
+        """
+        now = self._clock.seconds()
+        until = now + seconds if seconds else 0
         mine = dumps({"by": self._name, "until": until})
 
         def change(there: bytes | None) -> bytes | None:
-            try:
-                claim: Any = {} if there is None else loads(there)
-            except NotJSONError:
-                claim = {}
-            is_free = claim.get("by") == self._name or claim.get("until", 0) < now
-            return mine if is_free else None
+            by, until = _claim_there(there)
+            return mine if by == self._name or until < now else None
 
+        self._claimed_at = now
         return await self._store.change_record(CLAIM, change)
 
     async def _find(self) -> Distances:
@@ -272,6 +278,8 @@ class Trust:
             nearer, unread = unread, []
             async for _, pubkeys in follow_lists(self._store, self._clock, nearer):
                 unread += self._add(distance, pubkeys, depths)
+                if self._clock.seconds() > self._claimed_at + _RENEWED_SECONDS:
+                    await self._claim(_CLAIM_SECONDS)
         return depths
 
     async def _sorted(self, depths: Distances) -> list[bytearray]:
@@ -321,3 +329,12 @@ class Trust:
             if distance is not None and distance < self._settings.depth:
                 self._unread.update(self._add(distance + 1, follows, self._depths))
         return True
+
+
+def _claim_there(there: bytes | None) -> tuple[str, float]:
+    """Which process finds it, and until when others wait for that."""
+    try:
+        claim: Any = loads(there or b"{}")
+        return str(claim.get("by", "")), float(claim.get("until", 0))
+    except (NotJSONError, AttributeError, TypeError, ValueError):
+        return "", 0.0
