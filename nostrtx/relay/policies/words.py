@@ -33,8 +33,9 @@ from nostrtx.nostr.text import (
 #: So much of a text is looked at, in characters.
 MAX_TEXT: Final = 100_000
 
-#: So many words are made into the quickest machine, which takes the most memory.
-_MOST_QUICK: Final = 20_000
+#: Words of so many bytes are made into the quickest machine, which takes the most
+#: memory: up to 256 bytes for each of theirs.
+_MOST_QUICK: Final = 200_000
 
 _UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 
@@ -155,7 +156,7 @@ class _Texts:
 
     def __init__(self, wanted: Mapping[bytes, list[_Wanted]]) -> None:
         self._wanted = list(wanted.values())
-        is_quick = len(wanted) <= _MOST_QUICK
+        is_quick = sum(map(len, wanted)) <= _MOST_QUICK
         self._search = BytesAhoCorasick(
             list(wanted), implementation=Implementation.DFA if is_quick else None
         )

@@ -96,6 +96,12 @@ class WordSearchTests(SynchronousTestCase):
         ):
             self.assertEqual(search.found_in(event), set())
 
+    def test_very_many(self) -> None:
+        """Words are found as well if there are more than the quickest way can take."""
+        among = [f"number{number}" for number in range(30_000)]
+        search = WordSearch(among)
+        self.assertEqual(search.found("number7 Number29999!"), {among[7], among[-1]})
+
     def test_nothing(self) -> None:
         """Without words nothing is found; empty ones are none."""
         self.assert_found("a", among=())
