@@ -8,7 +8,6 @@ The keys stand in the order of their distance; the line says how many are how fa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any, Final
 
 import attrs
@@ -42,7 +41,7 @@ class TrustRecord:
     depth: int
     begun_at: float
     counts: tuple[int, ...]
-    keys: bytes = attrs.field(repr=False)
+    keys: bytes | memoryview = attrs.field(repr=False)
 
     @classmethod
     def of(
@@ -72,16 +71,17 @@ class TrustRecord:
             "begun_at": self.begun_at,
             "counts": list(self.counts),
         }
-        return dumps(head) + b"\n" + self.keys
+        # Of what is long, this copies while others work.
+        return b"".join((dumps(head), b"\n", self.keys))
 
     def parts(self) -> Iterator[tuple[int, list[bytes]]]:
         """Distances, and keys that are so far away, some at a time."""
         at = 0
         for distance, count in enumerate(self.counts):
             end = at + 32 * count
-            starts = iter(range(at, end, 32))
-            while some := list(islice(starts, _TOGETHER)):
-                yield distance, [self.keys[start : start + 32] for start in some]
+            for start in range(at, end, 32 * _TOGETHER):
+                some = bytes(self.keys[start : min(start + 32 * _TOGETHER, end)])
+                yield distance, [some[n : n + 32] for n in range(0, len(some), 32)]
             at = end
 
 
@@ -89,9 +89,10 @@ def unpack(packed: bytes | None) -> TrustRecord | None:
     """The record that some bytes are; None if they are none."""
     if packed is None:
         return None
-    line, _, keys = packed.partition(b"\n")
+    line_ends = packed.find(b"\n")
+    keys = memoryview(packed)[line_ends + 1 :]
     try:
-        head: Any = loads(line)
+        head: Any = loads(packed[: max(line_ends, 0)])
         record = TrustRecord(
             tuple(map(bytes.fromhex, head["roots"])),
             int(head["depth"]),
