@@ -23,12 +23,15 @@ from benchmarks.scenarios import (
     CLUSTER,
     MILLION,
     SCENARIOS,
+    TAKEOVER,
     WORKERS,
     Scenario,
     publish_notes,
 )
 
-_NAMES = [scenario.name for scenario in (*SCENARIOS, *WORKERS, *CLUSTER, *MILLION)]
+_NAMES = [
+    scenario.name for scenario in (*SCENARIOS, *WORKERS, *TAKEOVER, *CLUSTER, *MILLION)
+]
 _Runs = dict[str, list[Run]]
 
 
@@ -139,6 +142,7 @@ def main(
     every = [
         *SCENARIOS,
         *WORKERS,
+        *TAKEOVER,
         *CLUSTER,
         *(MILLION if million or set(only) & _MILLION_NAMES else ()),
     ]

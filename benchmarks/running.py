@@ -22,6 +22,7 @@ CORPORA = HERE / "corpora"
 _NLOAD = HERE / "nload"
 _BIN = Path(sys.executable).parent
 _LISTENING = re.compile(r"Listening on ws://127\.0\.0\.1:(\d+)/")
+_OPTIONS = ("--config", "settings.toml", "--listen", "tcp:0:interface=127.0.0.1")
 SETTINGS = """\
 [limits]
 max_connections = 0
@@ -44,11 +45,15 @@ class Relay:
         port: Where it listens.
         pids: Its processes; the load generator finds the descendants itself.
         nodes: The ports of its nodes, if it has several.
+        place: The directory in which it runs, if it is one process, or a supervisor.
+        options: With which it was started there.
     """
 
     port: int
     pids: tuple[int, ...]
     nodes: tuple[int, ...] = ()
+    place: Path | None = None
+    options: tuple[str, ...] = ()
 
 
 def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
@@ -94,7 +99,7 @@ def running_relay(store: Path | None = None, settings: str = "") -> Iterator[Rel
     with temporary_directory() as place:
         more = ["--store", f"lmdb:{store or 'store'}"]
         with running_process(place, SETTINGS + settings, more) as (port, pid):
-            yield Relay(port, (pid,))
+            yield Relay(port, (pid,), (), place, (*_OPTIONS, *more))
 
 
 def allow_many_files() -> None:
@@ -130,8 +135,7 @@ def running_process(
     (place / "settings.toml").write_text(settings)
     command = [
         *(str(_BIN / "twistd"), "-n", "--pidfile=", "nostr-relay"),
-        *("--config", "settings.toml"),
-        *("--listen", "tcp:0:interface=127.0.0.1"),
+        *_OPTIONS,
         *more,
     ]
     with log.open("wb") as output:
@@ -199,6 +203,22 @@ class Load:
             raise BenchmarkError(f"nload failed: {errors}")
         found: dict[str, Any] = json.loads(output)
         return found
+
+
+def takeover(relay: Relay) -> dict[str, Any]:
+    """
+    What clients notice when another process takes over from the relay, which ends.
+
+    Raises:
+        BenchmarkError: It could not be measured.
+    """
+    command = [sys.executable, "-m", "benchmarks.takeover", str(relay.place)]
+    command += [str(relay.port), *relay.options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchmarkError(f"the takeover could not be measured: {done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def delivery_between_nodes(relay: Relay, events: Path, rate: float) -> dict[str, Any]:

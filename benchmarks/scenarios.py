@@ -10,7 +10,7 @@ import attrs
 
 from benchmarks import material
 from benchmarks.machine import signature_microseconds
-from benchmarks.running import Load, Relay, delivery_between_nodes
+from benchmarks.running import Load, Relay, delivery_between_nodes, takeover
 
 
 @attrs.frozen
@@ -128,6 +128,19 @@ def _between_nodes(relay: Relay) -> Outcome:
         values=(delivery["p50"], delivery["p99"]),
         problems=tuple(found["problems"]),
         remarks=f"OK p50 {answers['p50']:.1f} ms, p99 {answers['p99']:.1f} ms",
+    )
+
+
+def _takeover(relay: Relay) -> Outcome:
+    found = takeover(relay)
+    before, during = found["before_ms"], found["during_ms"]
+    return Outcome(
+        values=(during["client"], during["anybody"]),
+        problems=tuple(found["problems"]),
+        remarks=f"median of clients {during['median']:.0f} ms; before: a client"
+        f" {before['client']:.0f} ms, anybody {before['anybody']:.0f} ms;"
+        f" {found['events_per_s']:.0f} events/s,"
+        f" {found['start_seconds']:.1f} s to start",
     )
 
 
@@ -284,6 +297,10 @@ _ONE_WORKER = """\
 [ingest]
 verifier_processes = 0
 """
+_TAKEOVER = """\
+[listen]
+takeover = "takeover.sock"
+"""
 _TWO_WORKERS = f"""\
 {_ONE_WORKER}
 [cluster]
@@ -400,6 +417,30 @@ WORKERS = (
         (Figure("delivery p50", "ms"), Figure("delivery p99", "ms", 40)),
         _paced_fan_out,
         settings=_TWO_WORKERS,
+    ),
+)
+
+_GAPS = (
+    Figure("longest gap, a client", "ms", 1000, 250),
+    Figure("longest gap, anybody", "ms", 250, 50),
+)
+
+TAKEOVER = (
+    Scenario(
+        "takeover",
+        "takeover",
+        "a process takes over from another, while ten clients publish",
+        _GAPS,
+        _takeover,
+        settings=_TAKEOVER,
+    ),
+    Scenario(
+        "takeover-workers",
+        "takeover of workers",
+        "the same, from two workers to two workers",
+        _GAPS,
+        _takeover,
+        settings=f"{_TWO_WORKERS}{_TAKEOVER}",
     ),
 )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -16,7 +15,8 @@ from twisted.python.failure import Failure
 
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.takeover.ports import parts_of
-from nostrtx.web.certificates import Certificates, why_not
+from nostrtx.web.certificate_files import server_endpoint, why_not
+from nostrtx.web.certificates import Certificates
 from nostrtx.web.secure import SecurePorts
 from nostrtx.web.transport import write_through
 
@@ -65,7 +65,7 @@ class OpenPorts:
             bare, site = site_for(description)
             opener = SecurePorts(self._opener, bare, self._reactor)
             try:
-                endpoint = serverFromString(opener, bare)
+                endpoint = server_endpoint(opener, bare)
             except Exception as error:
                 # Whatever a parser makes of it: ValueError, IndexError, OSError.
                 raise CannotServe(

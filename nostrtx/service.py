@@ -22,6 +22,7 @@ from twisted.logger import Logger
 
 from nostrtx.admin_service import AdminService
 from nostrtx.broadcast.opening import open_broadcaster
+from nostrtx.broadcast.overlap import OverlapBroadcaster
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.consistency import check_consistency
 from nostrtx.interfaces.processes import IBroadcaster
@@ -34,7 +35,7 @@ from nostrtx.nostr.vanish import names_relay
 from nostrtx.relay.announcement import Announcement
 from nostrtx.relay.policies.spending import Spending
 from nostrtx.relay.relay import Relay
-from nostrtx.relay.roll_call import RollCall
+from nostrtx.relay.roll_call import FAREWELL, RollCall
 from nostrtx.relay.signature_checks import verifier_count
 from nostrtx.relay.tally import Tally
 from nostrtx.settings.file import ConfigError
@@ -173,7 +174,7 @@ class RelayService(Service):
 
 class AnnouncementService(Service):
     """
-    The relay's announcement of itself, for as long as it listens.
+    The relay's announcement of itself, for as long as it listens, if it is wanted.
 
     Args:
         relay: Whose announcement it is.
@@ -254,10 +255,15 @@ def make_service(
     cluster = stated.cluster
     if give_up is None:
         give_up = partial(fail, reactor)
+    is_handed_over = opener is None and bool(stated.listen.takeover)
+    name = name or name_of_node(stated, token_bytes)
+    meeting = None
+    if broadcaster is None and is_handed_over and not cluster.redis:
+        broadcaster = meeting = OverlapBroadcaster(name, reactor, FAREWELL)
     if broadcaster is None:
         broadcaster = open_broadcaster(
             cluster,
-            name or name_of_node(stated, token_bytes),
+            name,
             stated.store.directory is not None,
             facts_of_store,
             reactor,
@@ -283,7 +289,6 @@ def make_service(
     tally = Tally(roll_call, relay.statistics, broadcaster)
     Spending(roll_call, relay.rates)
     service = SequentialService()
-    keys = [KeyService(relay.own_key, facts_of_store)] if stated.signs else []
     joining = BroadcasterService(broadcaster, roll_call, give_up)
     moments = (
         joining.joined,
@@ -293,7 +298,7 @@ def make_service(
     )
     says_where = opener is None
     takeover = no_takeover()
-    if opener is None and stated.listen.takeover:
+    if is_handed_over:
         taken = TakenSockets()
         opener = KeptPorts(reactor, taken)
         takeover = Takeover(
@@ -302,6 +307,7 @@ def make_service(
             opener,
             taken,
             lambda: listener.give_way(),
+            meeting,
         )
 
     def faults() -> dict[str, str]:
@@ -339,15 +345,14 @@ def make_service(
     for child in (
         TakeoverService(takeover),
         StoreService(store, shown_url(stated.store.url), facts_of_store),
-        *keys,
+        KeyService(relay.own_key, facts_of_store, settings),
         joining,
         admin,
         RelayService(relay, reactor, settings),
         listener,
+        AnnouncementService(relay, reactor, settings),
     ):
         child.setServiceParent(service)
-    if stated.discovery.announce:
-        AnnouncementService(relay, reactor, settings).setServiceParent(service)
     return service
 
 

@@ -16,9 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+_HOUR = timedelta(hours=1)
+
 
 def write_certificates(
-    directory: Path, address: str = "127.0.0.1", hours: int = 1
+    directory: Path,
+    address: str = "127.0.0.1",
+    since: timedelta = -_HOUR,
+    until: timedelta = _HOUR,
 ) -> None:
     """
     Write ``ca.pem``, and ``server.pem`` and ``server.key`` for an address.
@@ -26,7 +31,8 @@ def write_certificates(
     Args:
         directory: Where to; made if it does not exist.
         address: For whom the certificate is.
-        hours: How long it is valid, and its authority.
+        since: From when on it is good, seen from now.
+        until: To when.
     """
     directory.mkdir(parents=True, exist_ok=True)
     authority_key = ec.generate_private_key(ec.SECP256R1())
@@ -38,8 +44,8 @@ def write_certificates(
         certificate = (
             builder.issuer_name(authority)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=hours))
+            .not_valid_before(now + since)
+            .not_valid_after(now + until)
             .sign(authority_key, hashes.SHA256())
         )
         return certificate.public_bytes(Encoding.PEM)
@@ -65,6 +71,45 @@ def write_certificates(
     )
     (directory / "server.key").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+def write_chain(directory: Path) -> None:
+    """
+    Write what certbot does, ``privkey.pem`` and ``fullchain.pem`` among it.
+
+    ``ca.pem`` has signed ``chain.pem``, which has signed ``cert.pem``, for 127.0.0.1.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    names = "authority", "intermediate", "server"
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in names]
+    issuers = [(names[0], keys[0]), *zip(names, keys, strict=True)]
+    now = datetime.now(UTC)
+    made = []
+    for name, key, (issuer, issuers_key) in zip(names, keys, issuers, strict=False):
+        extension: x509.ExtensionType = x509.BasicConstraints(True, None)
+        if name == "server":
+            address = x509.IPAddress(IPv4Address("127.0.0.1"))
+            extension = x509.SubjectAlternativeName([address])
+        signed = (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(_name(issuer))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _HOUR)
+            .not_valid_after(now + _HOUR)
+            .add_extension(extension, name != "server")
+            .sign(issuers_key, hashes.SHA256())
+        )
+        made.append(signed.public_bytes(Encoding.PEM))
+    authority, intermediate, server = made
+    (directory / "ca.pem").write_bytes(authority)
+    (directory / "chain.pem").write_bytes(intermediate)
+    (directory / "cert.pem").write_bytes(server)
+    (directory / "fullchain.pem").write_bytes(server + intermediate)
+    (directory / "privkey.pem").write_bytes(
+        keys[2].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
 
 

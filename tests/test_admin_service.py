@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -58,7 +59,7 @@ class AdminServiceTests(ListeningTestCase):
             service.privilegedStartService()
             service.startService()
             before = service.certificate_ends()["ssl:7448"]
-            write_certificates(directory, hours=48)
+            write_certificates(directory, until=timedelta(hours=48))
             service.renew_certificates()
             after = service.certificate_ends()["ssl:7448"]
             self.reactor.advance(60)

@@ -13,7 +13,9 @@ from zope.interface.interface import InterfaceClass, Method
 from zope.interface.verify import verifyClass
 
 from nostrtx import interfaces
+from nostrtx.broadcast.hub import Hub
 from nostrtx.broadcast.local import LocalBroadcaster
+from nostrtx.broadcast.overlap import OverlapBroadcaster
 from nostrtx.broadcast.workers import WorkerBroadcaster
 from nostrtx.interfaces.edge import IClient, IClientSession, IManagement, IRelay, ITurns
 from nostrtx.interfaces.policies import (
@@ -23,7 +25,7 @@ from nostrtx.interfaces.policies import (
     IPolicyPlugin,
     IRequestPolicy,
 )
-from nostrtx.interfaces.processes import IBroadcaster, IOtherProcesses
+from nostrtx.interfaces.processes import IBroadcaster, IMeeting, IOtherProcesses
 from nostrtx.interfaces.queries import IScreen, IStoredCount, IStoredQuery, Page
 from nostrtx.interfaces.register import IRegisterDatabase
 from nostrtx.interfaces.store import IEventStore, SaveOutcome, SaveResult
@@ -62,11 +64,12 @@ _IMPLEMENTERS: dict[Any, tuple[type, ...]] = {
     # The example has its own test.
     IPolicyPlugin: (),
     IRequestPolicy: (Policies, Rates),
-    IBroadcaster: (LocalBroadcaster, WorkerBroadcaster),
+    IBroadcaster: (LocalBroadcaster, OverlapBroadcaster, WorkerBroadcaster),
     IClient: (RelayWebSocketProtocol,),
     IClientSession: (ClientSession, NoSession),
     IEventStore: (LMDBEventStore, MemoryEventStore),
     IManagement: (Management,),
+    IMeeting: (Hub, OverlapBroadcaster),
     IOtherProcesses: (RollCall,),
     IRegisterDatabase: (RegisterFile, PostgresRegisterDatabase),
     IRelay: (Relay,),

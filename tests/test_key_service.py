@@ -8,7 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.key_service import KeyService
 from nostrtx.relay.own_key import OwnKey
+from nostrtx.settings.file import ConfigError
+from nostrtx.settings.identity import DiscoverySettings
+from nostrtx.settings.live import LiveSettings
+from nostrtx.settings.tree import Settings
 from tests.relay.fakes import RandomBytes
+
+_SIGNS = Settings(discovery=DiscoverySettings(announce=True))
 
 
 class KeyServiceTests(SynchronousTestCase):
@@ -17,7 +23,7 @@ class KeyServiceTests(SynchronousTestCase):
     def facts(self, path: str | None) -> dict[str, str]:
         """What a process says of itself once it has started with the key there."""
         facts = {"store": "x"}
-        service = KeyService(OwnKey(path, RandomBytes()), facts)
+        service = KeyService(OwnKey(path, RandomBytes()), facts, LiveSettings(_SIGNS))
         self.assertEqual(facts, {"store": "x"})
         service.startService()
         self.assertTrue(service.running)
@@ -43,7 +49,35 @@ class KeyServiceTests(SynchronousTestCase):
         """Without a key the process ends, with one line why."""
         path = self.mktemp()
         Path(path).write_text("no key")
-        service = KeyService(OwnKey(path, RandomBytes()), {})
+        service = KeyService(OwnKey(path, RandomBytes()), {}, LiveSettings(_SIGNS))
         end = self.assertRaises(SystemExit, service.startService)
         self.assertTrue(str(end.code).startswith("nostr-relay: the relay's key in"))
         self.assertNotIn("\n", str(end.code))
+
+    def test_later(self) -> None:
+        """A key is read when the settings first ask for it, and told as long as so."""
+        path = self.mktemp()
+        facts: dict[str, str] = {}
+        live = LiveSettings(Settings())
+        key = OwnKey(path, RandomBytes())
+        KeyService(key, facts, live).startService()
+        self.assertFalse(Path(path).exists())
+        # Whoever follows the settings finds the key.
+        found: list[bool] = []
+        live.follow(lambda settings: found.append(key.is_loaded))
+        live.change(_SIGNS)
+        self.assertEqual((found, facts), ([False, True], {"key": key.public}))
+        live.change(Settings())
+        self.assertEqual(facts, {})
+        live.change(_SIGNS)
+        self.assertEqual(facts, {"key": key.public})
+
+    def test_later_unusable(self) -> None:
+        """If it cannot be had then, the settings stay as they are."""
+        path = self.mktemp()
+        Path(path).write_text("no key")
+        live = LiveSettings(Settings())
+        KeyService(OwnKey(path, RandomBytes()), {}, live).startService()
+        fault = self.assertRaises(ConfigError, live.change, _SIGNS)
+        self.assertTrue(str(fault).startswith("relay.key_file: the relay's key in"))
+        self.assertEqual(live.now, Settings())

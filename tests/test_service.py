@@ -584,8 +584,6 @@ class MakeServiceTests(ListeningTestCase):
         kinds = [type(child) for child in service]
         self.assertEqual(kinds[1:4], [StoreService, KeyService, BroadcasterService])
         self.assertFalse(os.path.exists(path))
-        service = make_service(LiveSettings(_IN_MEMORY), self.reactor)
-        self.assertNotIn(KeyService, [type(child) for child in service])
 
     def test_unknown_store(self) -> None:
         """A store's URL that names none is a fault of the settings."""

@@ -72,6 +72,24 @@ class IBroadcaster(Interface):
         """Send what was published, then leave; fires when that is done."""
 
 
+class IMeeting(Interface):
+    """
+    Where processes of two relays hear one another, while one takes over from the other.
+    """
+
+    version: str = Attribute("Those with another one do not understand one another.")
+
+    def join(name: str, descriptor: int) -> None:
+        """
+        Take in a process, or several behind one stream.
+
+        Args:
+            name: Of the process, as it calls itself in its news; what the log calls
+                several.
+            descriptor: Of a stream socket, non-blocking; it is duplicated.
+        """
+
+
 class IOtherProcesses(Interface):
     """
     The relay's other processes, as those see them who tell each other of themselves.

@@ -48,9 +48,14 @@ class Announcement:
         settings.follow(self._apply)
 
     def start(self) -> None:
-        """Announce the relay, unless that was done lately, and again every so often."""
+        """
+        Announce the relay, unless that was done lately, and again every so often.
+
+        All of that while the settings want it, and the relay's key is there by then.
+        """
         self._runs = True
-        self._tasks.start(self._run(), "Announcing the relay")
+        if self._settings.now.discovery.announce:
+            self._tasks.start(self._run(), "Announcing the relay")
 
     def stop(self) -> None:
         """Announce no more."""

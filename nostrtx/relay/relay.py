@@ -132,10 +132,8 @@ class Relay:
                 access, self.own_events, clock, random_bytes, settings, urls
             )
             invitations = Invitations(self._membership, access, settings)
-        self._identifiers: IdentifierPolicy | None = None
-        if started.nip05.required:
-            self._identifiers = IdentifierPolicy(store, clock, settings)
-            self._events.follow(self._identifiers.note)
+        self._identifiers = IdentifierPolicy(store, clock, settings)
+        self._events.follow(self._identifiers.note)
         self._groups: Groups | None = None
         if groups is not None:
             self._groups = Groups(
@@ -263,9 +261,7 @@ class Relay:
         )
         self._settings.follow(self.rule_book.apply)
         self._added.start(reactor)
-        if self._identifiers is not None:
-            lookup = domain_lookup(reactor, self._settings)
-            self._identifiers.start(lookup.document)
+        self._identifiers.start(domain_lookup(reactor, self._settings).document)
         if self._membership is not None:
             assert self._register_database is not None, "members need a register"
             self._register = Register(self._register_database)
@@ -337,8 +333,7 @@ class Relay:
         self._counting.stop()
         self._reconciliations.stop()
         self._ingest.stop()
-        if self._identifiers is not None:
-            self._identifiers.stop()
+        self._identifiers.stop()
         if self._membership is not None:
             self._membership.stop()
         if self._groups is not None:
@@ -372,7 +367,7 @@ class Relay:
             (
                 *rates,
                 *own("members", self._membership),
-                *own("nip05", self._identifiers),
+                *own("nip05", self._identifiers if settings.nip05.required else None),
                 *added.events,
                 # Last, for what changes a group goes no further.
                 *own("groups", admission),

@@ -111,6 +111,14 @@ def parse_settings(text: str, environment: Mapping[str, str] = os.environ) -> Se
         ConfigError: Not TOML, an unknown name, or a value out of range; all faults
             are listed, one a line.
     """
+    settings, faults = _parsed(text, environment)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return settings
+
+
+def _parsed(text: str, environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """What is good of a text, and the faults."""
     try:
         stated = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -122,9 +130,7 @@ def parse_settings(text: str, environment: Mapping[str, str] = os.environ) -> Se
             faults.append(f"{name}: there is no such table")
         else:
             tables[name] = _content(_TABLES[name], name, members, faults, environment)
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return Settings(**tables)
+    return Settings(**tables), faults
 
 
 def _content(
@@ -137,7 +143,7 @@ def _content(
     """
     What stands in the file under ``name``: a table, or tables by name or number.
 
-    Faults are added to ``faults``; then the result is of no use.
+    Faults are added to ``faults``; what has one counts as not stated.
     """
     of_each = get_args(form)
     if get_origin(form) is dict:
@@ -168,18 +174,18 @@ def _table(
     faults: list[str],
     environment: Mapping[str, str],
 ) -> Any:
-    """One table as a value; faults are added to ``faults``."""
+    """One table as a value; what has a fault, added to ``faults``, has its default."""
     if type(members) is not dict:
         # What is meant for one of its settings may not be for the log.
         faults.append(f"{path}: must be a table")
-        return None
+        return table()
     values = {}
     for name, value in members.items():
         try:
             values[name] = _checked(table, name, value, environment)
         except ValueError as error:
             faults.append(f"{path}.{name}: {error}")
-    return None if faults else table(**values)
+    return table(**values)
 
 
 def load_settings(path: str | None) -> Settings:
@@ -189,16 +195,32 @@ def load_settings(path: str | None) -> Settings:
     Raises:
         ConfigError: The file cannot be read or used; each line names it.
     """
+    settings, faults = read_settings(path)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return settings
+
+
+def read_settings(path: str | None) -> tuple[Settings, list[str]]:
+    """
+    What is good of the settings in a file, for who looks for more faults.
+
+    Returns:
+        The settings, with the defaults of those that have faults; and the faults,
+        each in a line that names the file.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not TOML.
+    """
     if not path:
-        return Settings()
+        return Settings(), []
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
+        settings, faults = _parsed(text, os.environ)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8") from None
-    try:
-        return parse_settings(text)
     except ConfigError as error:
-        lines = [f"{path}: {line}" for line in str(error).splitlines()]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(f"{path}: {error}") from None
+    return settings, [f"{path}: {fault}" for fault in faults]

@@ -25,7 +25,6 @@ AT_START: Final = frozenset(
         "cluster",
         "store",
         "search",
-        "discovery.announce",
         "groups.enabled",
         "ingest.verifier_processes",
         "listen.endpoints",
@@ -34,7 +33,6 @@ AT_START: Final = frozenset(
         "membership.enabled",
         "membership.file",
         "nip05.local_addresses",
-        "nip05.required",
         "relay.key_file",
         "timing.certificate_seconds",
     }

@@ -7,6 +7,8 @@ setting gets from there the sockets of all ports, serves clients on them, and th
 the other one know, which from then on takes no more connections and sends its clients
 away little by little. Both have the same sockets, so nobody who connects is refused.
 If the new one dies before it serves, the old one goes on as if nothing had been.
+
+As long as both serve clients, they hear one another's news over a stream of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from nostrtx.cannot_serve import CannotServe
+from nostrtx.interfaces.processes import IMeeting
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.takeover.kept_ports import KeptPorts
 from nostrtx.takeover.lines import Door, Line
@@ -42,6 +45,9 @@ from nostrtx.takeover.taken import TakenSockets
 #: Names the socket of the takeover among those that are handed over.
 _OWN_KEY: Final[Key] = ("takeover",)
 
+#: Names the stream on which both hear one another, with its version.
+_NEWS_KEY: Final = "news"
+
 #: How long the relay that runs may take to answer.
 _ANSWER_SECONDS: Final = 10.0
 
@@ -56,6 +62,7 @@ class Takeover:
         ports: Those of this relay.
         taken: Learns which sockets were taken over.
         give_way: Takes no more connections, and fires when all clients are gone.
+        meeting: Where both hear one another; None if they do so elsewhere.
         receive: Waits for an offer, as :func:`receive_offer` does.
     """
 
@@ -68,6 +75,7 @@ class Takeover:
         ports: IKeptPorts,
         taken: TakenSockets,
         give_way: Callable[[], Deferred[None]],
+        meeting: IMeeting | None = None,
         receive: Callable[[socket.socket], Offer] = receive_offer,
     ) -> None:
         self._path = path
@@ -75,6 +83,8 @@ class Takeover:
         self._ports = ports
         self._taken = taken
         self._give_way = give_way
+        self._meeting = meeting
+        self._news: socket.socket | None = None
         self._receive = receive
         self._listening: socket.socket | None = None
         self._door: Door | None = None
@@ -122,6 +132,9 @@ class Takeover:
         self._taken.put(offer.ports)
         for descriptor in self._taken.take(_OWN_KEY):
             self._listening = socket.socket(fileno=descriptor)
+        if self._meeting is not None:
+            for descriptor in self._taken.take((_NEWS_KEY, self._meeting.version)):
+                self._news = socket.socket(fileno=descriptor)
         self._predecessor = connection
         self._log.info("Taking over from process {pid}.", pid=offer.pid)
 
@@ -133,6 +146,7 @@ class Takeover:
                 self._reactor, self._predecessor, self._predecessor_said
             )
             line.say(SERVING)
+            self._meet("the process before")
         elif self._listening is not None:
             self._open_door()
 
@@ -141,6 +155,7 @@ class Takeover:
         self._taken.close()
         # Whoever has the ports has them, whatever becomes of it.
         others = (self._predecessor, self._successor)
+        self._part()
         if self._has_given_way or any(others):
             self._ports.let_go()
         elif self._listening is not None:
@@ -168,6 +183,22 @@ class Takeover:
         finally:
             os.umask(mask)
 
+    # -- both
+
+    def _meet(self, other: str) -> None:
+        """Let the other process hear this one, and be heard."""
+        if self._news is not None:
+            assert self._meeting is not None
+            self._news.setblocking(False)
+            self._meeting.join(other, self._news.fileno())
+            self._part()
+
+    def _part(self) -> None:
+        """Let go of the stream to it; what is in use stays open."""
+        if self._news is not None:
+            self._news.close()
+            self._news = None
+
     # -- the predecessor
 
     def _predecessor_said(self, word: bytes) -> None:
@@ -193,15 +224,25 @@ class Takeover:
                 send_refusal(connection, "is being taken over by another one right now")
                 connection.close()
                 return
-            assert self._listening is not None
-            ports = {_OWN_KEY: [self._listening.fileno()], **self._ports.descriptors()}
-            send_offer(connection, Offer(os.getpid(), ports))
+            self._offer(connection)
         except OSError as error:
             connection.close()
             self._log.warn("Handing over the ports failed: {why}.", why=error)
             return
         self._log.info("Another process is about to take over.")
         self._successor = Line(self._reactor, connection, self._successor_said)
+
+    def _offer(self, connection: socket.socket) -> None:
+        assert self._listening is not None
+        ports = {_OWN_KEY: [self._listening.fileno()], **self._ports.descriptors()}
+        if self._meeting is None:
+            send_offer(connection, Offer(os.getpid(), ports))
+            return
+        self._part()
+        self._news, theirs = socket.socketpair()
+        with theirs:
+            ports[_NEWS_KEY, self._meeting.version] = [theirs.fileno()]
+            send_offer(connection, Offer(os.getpid(), ports))
 
     def _successor_said(self, word: bytes) -> None:
         successor = self._successor
@@ -211,11 +252,13 @@ class Takeover:
             self._log.info("Another process serves clients: this one gives way.")
             assert self._door is not None
             self._door.close()
+            self._meet("the process after")
             self._tasks.start(self._go(), "Giving way")
             successor.say(YOURS)
         elif not word:
             successor.close()
             self._successor = None
+            self._part()
             if not self._has_given_way:
                 self._log.error(
                     "The process that was about to take over has ended before it"

@@ -15,52 +15,12 @@ from typing import Any
 
 from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate, dump_privatekey
 from OpenSSL.SSL import Connection
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from zope.interface import implementer
 
-
-class _Read:
-    """Stands in for a reactor, and takes note of what an endpoint would listen with."""
-
-    options: CertificateOptions
-
-    def listenSSL(
-        self, port: int, factory: Any, contextFactory: Any, *others: Any, **named: Any
-    ) -> None:
-        """Listen to nobody."""
-        self.options = contextFactory
-
-
-def read_certificates(description: str) -> CertificateOptions:
-    """
-    What an endpoint with TLS shows its clients, from its files as they are now.
-
-    Args:
-        description: Of the endpoint, beginning with ``ssl:``.
-
-    Raises:
-        Exception: They cannot be used; :func:`why_not` says why in plain words.
-    """
-    reading = _Read()
-    serverFromString(reading, description).listen(Factory())
-    return reading.options
-
-
-def why_not(error: BaseException | None) -> str:
-    """Why certificates cannot be used, in a few words."""
-    if isinstance(error, OSError) and error.filename:
-        name = error.filename
-        return f"{name.decode() if isinstance(name, bytes) else name}: {error.strerror}"
-    details = error.args[0] if error is not None and error.args else None
-    if isinstance(details, list):
-        # OpenSSL's stack of errors: library, function, reason.
-        reasons = [str(each[-1]) for each in details if each]
-        return ", ".join(filter(None, reasons)) or "OpenSSL does not say why"
-    return str(error) or type(error).__name__
+from nostrtx.web.certificate_files import why_not
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -70,15 +30,14 @@ class Certificates:
 
     Args:
         name: What the log calls the endpoint.
-        options: What its files held when it was opened.
-        read: Reads them again, as :func:`read_certificates` does.
+        read: Reads its files, as :func:`read_certificates` does.
 
     Attributes:
         name: As above.
         ends_at: When the first of those that are shown ends, in seconds since 1970.
 
     Raises:
-        Exception: The key is not the certificate's, as from ``read``.
+        Exception: They cannot be used, as from ``read``.
     """
 
     _log = Logger()
@@ -86,12 +45,12 @@ class Certificates:
     def __init__(
         self,
         name: str,
-        options: CertificateOptions,
         read: Callable[[], CertificateOptions],
     ) -> None:
         self.name = name
-        self.ends_at = _ends_at(options)
         self._read = read
+        options = read()
+        self.ends_at = _ends_at(options)
         self._context = options.getContext()
         self._content = _content_of(options)
         self._trouble: str | None = None

@@ -19,7 +19,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from nostrtx.web.certificates import Certificates, read_certificates
+from nostrtx.web.certificate_files import read_certificates
+from nostrtx.web.certificates import Certificates
 from nostrtx.web.proxied import ProxiedSite
 
 #: How long a client may take to end a connection that was ended here.
@@ -119,7 +120,7 @@ class SecurePorts:
         """
         certificates = Certificates(
             ":".join(self._description.split(":")[:2]),
-            contextFactory,
+            # The context factory lacks part of the chain.
             lambda: read_certificates(self._description),
         )
 

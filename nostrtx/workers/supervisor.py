@@ -26,7 +26,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from nostrtx.admin_service import say_where
-from nostrtx.broadcast.workers import Hub
+from nostrtx.broadcast.hub import Hub
 from nostrtx.cannot_serve import CannotServe
 from nostrtx.joining import fail, name_of_node
 from nostrtx.listening import OpenPorts
@@ -65,7 +65,8 @@ def delay_after(deaths: int) -> float:
     Args:
         deaths: How many in its place have died young, one after the other.
     """
-    return 0.0 if deaths <= 1 else min(MAX_DELAY_SECONDS, 0.25 * 2.0**deaths)
+    # What is beyond that is no longer a float after some hours.
+    return 0.0 if deaths <= 1 else min(MAX_DELAY_SECONDS, 0.25 * 2.0 ** min(deaths, 9))
 
 
 #: A worker that gives up so soon after the start is not replaced.
@@ -136,14 +137,19 @@ class Supervisor(Service):
         self._places = [Place(number) for number in range(1, workers + 1)]
         taken = TakenSockets()
         self._sockets = PortsOfWorkers(workers, reactor, make_socket, taken)
+        self._hub = Hub(reactor, FAREWELL)
         self._takeover = Takeover(
-            settings.now.listen.takeover, reactor, self._sockets, taken, self._give_way
+            settings.now.listen.takeover,
+            reactor,
+            self._sockets,
+            taken,
+            self._give_way,
+            None if settings.now.cluster.redis else self._hub,
         )
         self._gives_way = False
         self._ports = OpenPorts(self._sockets, reactor, lambda url: None)
         self._admin_ports = OpenPorts(self._sockets, reactor, say_where)
         self._node = name_of_node(settings.now, token_bytes)
-        self._hub = Hub(reactor, FAREWELL)
         self._cores = cores
         self._started: float | None = None
         self._beats = LoopingCall(self._count_silent)
@@ -229,7 +235,7 @@ class Supervisor(Service):
             await process.gone()
         if killing.active():
             killing.cancel()
-        self._hub.close()
+        await self._hub.close()
 
     def _kill(self, processes: Sequence[WorkerProcess]) -> None:
         late = [process for process in processes if process.ended is None]
@@ -324,13 +330,15 @@ class Supervisor(Service):
         if process.trouble is not None and now < self._started + HASTY_SECONDS:
             fail(self._reactor, process.trouble)
             return
-        self._log.error(
-            "worker {worker} has ended, and is replaced: {why}",
-            worker=place.number,
-            why=process.trouble or process.ended,
-        )
         is_steady = process.is_ready and now >= place.since + STEADY_SECONDS
         place.deaths = 1 if is_steady else place.deaths + 1
+        delay = delay_after(place.deaths)
+        self._log.error(
+            "worker {worker} has ended, and is replaced{when}: {why}",
+            worker=place.number,
+            when=f" in {delay:g} s" if delay else "",
+            why=process.trouble or process.ended,
+        )
         self._start_later(place)
 
     def _start_later(self, place: Place) -> None:

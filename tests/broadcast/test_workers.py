@@ -7,7 +7,8 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.broadcast.workers import MAX_UNSENT_BYTES, Outlet, WorkerBroadcaster
+from nostrtx.broadcast.hub import MAX_UNSENT_BYTES, Outlet
+from nostrtx.broadcast.workers import WorkerBroadcaster
 from nostrtx.interfaces.processes import IBroadcaster
 from tests.broadcast.wires import End, Machine
 
@@ -136,8 +137,9 @@ class WorkerBroadcasterTests(MachineTestCase):
 
     def test_hub_gone(self) -> None:
         """Without its hub a worker is not connected, and says so."""
-        self.machine.hub.close()
+        closed = self.machine.hub.close()
         self.machine.pump()
+        self.successResultOf(closed)
         for worker in self.machine.workers.values():
             self.assertFalse(worker.is_connected)
             self.assertFalse(worker.publish("a", b""))
@@ -218,7 +220,7 @@ class SlowWorkerTests(MachineTestCase):
 
 
 class OutletTests(SynchronousTestCase):
-    """Tests for :class:`nostrtx.broadcast.workers.Outlet`."""
+    """Tests for :class:`nostrtx.broadcast.hub.Outlet`."""
 
     def test_interface(self) -> None:
         """It is what transports tell that they are full."""

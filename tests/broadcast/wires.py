@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
-from nostrtx.broadcast.workers import Hub, WorkerBroadcaster
+from nostrtx.broadcast.hub import Hub
+from nostrtx.broadcast.workers import WorkerBroadcaster
 
 #: What a stream takes before it is full, in bytes.
 ROOM = 65536

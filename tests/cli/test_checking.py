@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.cli.main import main
+from tests.certificates import write_chain
 from tests.live.relay_process import ROOT
 
 
@@ -115,6 +116,13 @@ class CheckConfigTests(SynchronousTestCase):
             f"[store]\nurl = 'lmdb:{self.directory}/store'"
         )
         self.assertEqual(self.check(text).exit_code, 0)
+        path.write_text("77" * 32)
+        path.chmod(0o644)
+        result = self.check(text)
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn(
+            f"worth a look: relay.key_file: others can read {path}", result.stderr
+        )
         path.write_text("no key")
         path.chmod(0o600)
         (fault,) = self.faults(text)
@@ -132,10 +140,88 @@ class CheckConfigTests(SynchronousTestCase):
         (self.directory / "url").write_text("lmdb:hush\n")
         self.assertEqual(self.check(text).exit_code, 0)
 
+    def forbid(self, path: Path) -> None:
+        """Let this not be written, whoever runs the tests."""
+        access = os.access
+        self.patch(
+            os,
+            "access",
+            lambda asked, mode: Path(asked) != path and access(asked, mode),
+        )
+
     def test_unreadable_store(self) -> None:
-        """A store that whoever checks may not write is a fault."""
+        """A store that whoever checks may not write is a fault, and so is its file."""
         store = self.directory / "store"
+        text = f"store.url = 'lmdb:{store}'"
+        self.forbid(self.directory)
+        self.assertIn("store cannot be made", self.faults(text)[0])
         store.mkdir()
-        self.patch(os, "access", lambda path, mode: False)
-        (fault,) = self.faults(f"store.url = 'lmdb:{store}'")
-        self.assertIn("cannot be written", fault)
+        self.assertEqual(self.check(text).exit_code, 0)
+        (store / "data.mdb").write_text("")
+        for path in (store / "data.mdb", store):
+            self.forbid(path)
+            (fault,) = self.faults(text)
+            self.assertEqual(
+                fault, f"store.url: {path} cannot be written by whoever runs this"
+            )
+
+    def test_other_files(self) -> None:
+        """The key and the register of members must be readable, or can be made."""
+        members = self.directory / "members"
+        text = (
+            f"[membership]\nenabled = true\nfile = '{{}}'\n[relay]\nkey_file = '{{}}'\n"
+            f"[store]\nurl = 'lmdb:{self.directory}/store'"
+        )
+        # Both will be made where the store is made.
+        beside = [f"{self.directory}/store/{name}" for name in ("a", "b")]
+        self.assertEqual(self.check(text.format(*beside)).exit_code, 0)
+        key, register = self.faults(text.format("no/a", "no/b"))
+        self.assertEqual(
+            key, "relay.key_file: no/b cannot be made: there is no directory no"
+        )
+        self.assertEqual(
+            register, "membership.file: no/a cannot be made: there is no directory no"
+        )
+        members.write_text("")
+        self.forbid(members)
+        (fault,) = self.faults(text.format(members, beside[1]))
+        self.assertIn("membership.file: ", fault)
+
+    def test_all_at_once(self) -> None:
+        """What policies and certificates lack is told together with the rest."""
+        faults = self.faults(
+            "[[programs]]\ncommand = './nowhere'\n[[plugins]]\nname = 'nobody'\n"
+            "[lists.a]\nfiles = ['nowhere']\n"
+            "[listen]\nendpoints = ['ssl:1:privateKey=a.pem', 'tcp:1', 'tcp:1']\n"
+        )
+        settings = [fault.partition(":")[0] for fault in faults]
+        self.assertEqual(
+            settings,
+            [
+                "listen.endpoints",
+                "listen.endpoints",
+                "lists.a.files",
+                "programs[0].command",
+                "plugins[0].name",
+            ],
+        )
+
+    def test_file_and_all_else(self) -> None:
+        """Faults of the file hide none elsewhere, and what follows from them is not."""
+        faults = self.faults(
+            "[relais]\n[trust]\nroots = ['x']\n[[rules]]\ntrust = 1\n"
+            "[[programs]]\ncommand = './nowhere'\n[store]\nurl = 7\n"
+        )
+        settings = [fault.partition(":")[0] for fault in faults]
+        self.assertEqual(
+            settings, ["relais", "trust.roots", "store.url", "programs[0].command"]
+        )
+
+    def test_worth_a_look(self) -> None:
+        """What does not keep the relay from serving is told, and is no fault."""
+        write_chain(self.directory)
+        key, certificate = (self.directory / n for n in ("privkey.pem", "cert.pem"))
+        result = self.check(f"listen.endpoints = ['ssl:1:{key}:{certificate}']")
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn(f"{self.path}: worth a look: listen.endpoints: ", result.stderr)
+        self.assertTrue(result.stdout.endswith(f"{self.path}: OK\n"))

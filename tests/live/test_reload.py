@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from itertools import count
 from typing import Any
 
 import treq
@@ -135,6 +136,38 @@ class ReloadTests(LiveTestCase):
         _, _, accepted, reason = await client.receive()
         self.assertFalse(accepted)
         self.assertTrue(reason.startswith("auth-required: "), reason)
+
+    async def test_turned_on(self) -> None:
+        """The relay announces itself, and asks for identifiers, as soon as it shall."""
+        relay = await self.begin()
+        client = await self.connect(relay)
+        await self.answered(client, "")
+        client.send("REQ", "live", {"kinds": [30166]})
+        self.assertEqual((await client.receive())[:2], ["EOSE", "live"])
+        lines = await self.reload(
+            relay,
+            "[relay]\nurl = 'wss://relay.example.com'\n[discovery]\nannounce = true\n"
+            "[nip05]\nrequired = true",
+        )
+        self.assert_said(
+            lines, "discovery.announce: true, was false", "required: true, was false"
+        )
+        _, _, event = await client.receive()
+        self.assertIn(["d", "wss://relay.example.com/"], event["tags"])
+        client.send("CLOSE", "live")
+        await self.answered(
+            client, "restricted: a verified NIP-05 identifier is required"
+        )
+        await self.reload(relay, "[relay]\nurl = 'wss://relay.example.com'")
+        await self.answered(client, "")
+
+    async def answered(self, client: LiveClient, reason: str) -> None:
+        """Publish notes until one is answered so, as soon as a worker has been told."""
+        for number in count():
+            note = Author("unknown").sign(f"{reason} {number}")
+            if (await client.publish([note]))[note["id"]] == (not reason, reason):
+                return
+            await deferLater(reactor, 0.05)
 
     async def test_faults(self) -> None:
         """A file with faults changes nothing, and each fault has a line in the log."""

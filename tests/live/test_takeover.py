@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+from itertools import count
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
@@ -26,7 +27,13 @@ from tests.live.occasion import Occasion
 from tests.live.postgres_server import PostgresServer
 from tests.live.reactor import reactor
 from tests.live.redis_server import REDIS_MISSING, RedisServer
-from tests.live.relay_process import FREE_PORT, PROXIED, RelayProcess, run_to_end
+from tests.live.relay_process import (
+    FREE_PORT,
+    PROXIED,
+    WITH_PAGES,
+    RelayProcess,
+    run_to_end,
+)
 from tests.live.steady import SteadyPublisher, SteadySubscriber
 
 _SOCKET = "takeover.sock"
@@ -218,6 +225,67 @@ class TakeoverTests(TakeoverTestCase):
         await starting
         self.assertTrue((await waiting.answer()).startswith(b"HTTP/1.1 200 "))
         self.assertEqual(await relay.end(), 0)
+
+    async def test_ephemeral(self) -> None:
+        """
+        While both serve, clients of one get the ephemeral events of the other's,
+        though the two have other numbers of workers.
+        """
+        for before, after in ((1, 2), (2, 1)):
+            await self.check_ephemeral(before, after)
+
+    async def check_ephemeral(self, before: int, after: int) -> None:
+        """Relays with these numbers of workers hear one another."""
+        # They are sent away one after the other, which leaves some seconds.
+        old = await self.start_relay(settings(before, drain_seconds=6.0))
+        others = [await self.connect(old) for _ in range(60)]
+        for client in others:
+            client.send("REQ", "typing", {"kinds": [20_001]})
+        new = await self.start_relay(settings(after))
+        await self.until(lambda: "gives way" in old.output)
+        newest = await self.connect(new)
+        newest.send("REQ", "typing", {"kinds": [20_001]})
+        heard = {False: 0, True: 0}
+        author = Author("typing")
+        for number in count():
+            there = [client for client in others if client.closed.value is None]
+            if all(heard.values()) or not there:
+                break
+            for is_new, client in ((True, newest), (False, there[-1])):
+                client.send("EVENT", author.sign(f"{is_new} {number}", kind=20_001))
+            await deferLater(reactor, 0.05)
+            heard[False] += self.count_heard([newest], "False")
+            heard[True] += self.count_heard(there, "True")
+        self.assertTrue(all(heard.values()), (before, after, heard))
+        await old.stop()
+        await new.stop()
+
+    async def test_counters(self) -> None:
+        """What the old process has counted stays in the operator's metrics."""
+        old = await self.start_relay(settings(more=WITH_PAGES))
+        client = await self.connect(old)
+        notes = [Author("counted").sign(f"{number}") for number in range(3)]
+        await client.publish(notes)
+        new = await self.start_relay(settings(more=WITH_PAGES))
+        self.assertEqual(await old.end(), 0)
+        _, _, port = new.node
+        response = await treq.get(f"http://127.0.0.1:{port}/metrics", persistent=False)
+        text = await response.text()
+        self.assertIn('nostrtx_events_total{outcome="stored"} 3.0', text)
+
+    def count_heard(self, clients: list[LiveClient], beginning: str) -> int:
+        """How many of the events that have come begin so."""
+        found = 0
+        for client in clients:
+            found += len(
+                [
+                    message
+                    for message in client.messages
+                    if message[0] == "EVENT"
+                    and message[2]["content"].startswith(beginning)
+                ]
+            )
+        return found
 
     async def test_only_for_its_user(self) -> None:
         """Nobody else can take the ports; and in the end the socket is gone."""

@@ -20,7 +20,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SkipTest
 
 from tests.live.authors import Author
-from tests.live.client import LiveClient
+from tests.live.client import ConnectionEnded, LiveClient
 from tests.live.live_case import LiveTestCase
 from tests.live.reactor import reactor
 from tests.live.relay_process import (
@@ -55,19 +55,24 @@ class TLSTests(LiveTestCase):
 
     async def renew(self, days: int = 1) -> None:
         """Have a new key and certificate made, and put in place of the old."""
-        key, certificate = (self.directory / f"new.{end}" for end in ("key", "pem"))
+        await self.make(
+            "new", "-days", str(days), "-addext", "subjectAltName=IP:127.0.0.1"
+        )
+        (self.directory / "new.key").rename(self.key)
+        (self.directory / "new.pem").rename(self.certificate)
+
+    async def make(self, name: str, *options: str) -> None:
+        """Have a key and a certificate made, signed with itself unless said so."""
         _, errors, code = await getProcessOutputAndValue(
             shutil.which("openssl"),
             [
-                *"req -x509 -newkey rsa:2048 -nodes -subj /CN=relay".split(),
-                *("-days", str(days)),
-                *("-addext", "subjectAltName=IP:127.0.0.1"),
-                *("-keyout", str(key), "-out", str(certificate)),
+                *"req -x509 -newkey rsa:2048 -nodes".split(),
+                *("-subj", f"/CN={name}", *options),
+                *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
             ],
+            path=str(self.directory),
         )
         self.assertEqual(code, 0, errors)
-        key.rename(self.key)
-        certificate.rename(self.certificate)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so."""
@@ -106,6 +111,33 @@ class TLSTests(LiveTestCase):
     async def test_renewed(self) -> None:
         """A renewed certificate is shown to those who connect; others stay."""
         await self.check_renewal("")
+
+    async def test_chain(self) -> None:
+        """
+        Of a file with a whole chain all is shown, at a renewal, too: clients that
+        trust its root alone are content.
+        """
+        await self.make("root")
+        authority = "-addext", "basicConstraints=critical,CA:TRUE"
+        await self.make("middle", *authority, "-CA", "root.pem", "-CAkey", "root.key")
+        await self.make(
+            "server",
+            *("-addext", "basicConstraints=CA:FALSE"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-CA", "middle.pem", "-CAkey", "middle.key"),
+        )
+        root, middle = (self.directory / f"{name}.pem" for name in ("root", "middle"))
+        relay = await self.start_relay(_OFTEN, self.endpoint)
+        with self.assertRaises(ConnectionEnded):
+            await self.connect(relay, root)
+        self.certificate.write_bytes(
+            self.certificate.read_bytes() + middle.read_bytes()
+        )
+        await self.until(lambda: "has been renewed" in relay.output)
+        self.assertEqual(await (await self.connect(relay, root)).query({}), [])
+        await relay.stop()
+        relay = await self.start_relay("", self.endpoint)
+        self.assertEqual(await (await self.connect(relay, root)).query({}), [])
 
     async def test_workers(self) -> None:
         """Each of several workers takes a renewed certificate."""

@@ -57,11 +57,14 @@ class ListedTests(SynchronousTestCase):
         """People are named in ``p`` tags; what is no key is passed over."""
         good = [["p", f"{number:064x}", "wss://x"] for number in (1, 2, 1)]
         keys = [number.to_bytes(32, "big") for number in (1, 2, 1)]
-        self.assertEqual(listed_pubkeys(make_event(tags=good)), keys)
+        self.assertEqual(listed_pubkeys(make_event(tags=good).raw), keys)
         for bad in (["p"], ["p", ""], ["p", "ab"], ["p", "x" * 64], ["e", "ab" * 32]):
             event = make_event(tags=[*good[:2], bad, good[2]])
-            self.assertEqual(listed_pubkeys(event), keys, bad)
-        self.assertEqual(listed_pubkeys(make_event(tags=[])), [])
+            self.assertEqual(listed_pubkeys(event.raw), keys, bad)
+        fake = f'["p","{3:064x}"]'
+        event = make_event(tags=[*good, ["x", fake], ["y", "p", "a"]], content=fake)
+        self.assertEqual(listed_pubkeys(event.raw), keys)
+        self.assertEqual(listed_pubkeys(make_event(tags=[]).raw), [])
 
     def test_words(self) -> None:
         """Words and hashtags stand in tags of their own."""

@@ -78,6 +78,19 @@ class AnnouncementTests(SynchronousTestCase):
         self.settings.change(now)
         self.assertEqual(len(self.delivered), 2)
 
+    def test_turned_on(self) -> None:
+        """It may be turned on and off while the relay runs."""
+        now = self.settings.now
+        off = attrs.evolve(now, discovery=attrs.evolve(now.discovery, announce=False))
+        self.settings.change(off)
+        self.announcement.start()
+        self.assertEqual(self.delivered, [])
+        self.settings.change(now)
+        self.assertEqual(len(self.delivered), 1)
+        self.settings.change(off)
+        self.clock.advance(7200)
+        self.assertEqual(len(self.delivered), 1)
+
     def test_at_the_start(self) -> None:
         """It is stored and delivered at once, with the information document."""
         self.announcement.start()

@@ -15,8 +15,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.consistency import check_consistency
 from nostrtx.nostr.bech32 import Nsec, encode
 from nostrtx.settings.edge import ListenSettings
-from nostrtx.settings.file import ConfigError, load_settings, parse_settings
+from nostrtx.settings.file import (
+    ConfigError,
+    load_settings,
+    parse_settings,
+    read_settings,
+)
 from nostrtx.settings.limits import IngestSettings, LimitSettings
+from nostrtx.settings.policies import ListSettings
+from nostrtx.settings.programs import ProgramSettings
 from nostrtx.settings.tree import Settings
 
 _ROOT = Path(__file__).parents[2]
@@ -384,6 +391,12 @@ class LoadSettingsTests(SynchronousTestCase):
         Path(path).write_text("[relay]\nname = 'é'\n", encoding="utf-8")
         self.assertEqual(load_settings(path).relay.name, "é")
 
+    def test_marked(self) -> None:
+        """A mark of the encoding, as editors on Windows leave it, does not matter."""
+        path = self.mktemp()
+        Path(path).write_bytes(b"\xef\xbb\xbf[relay]\r\nname = 'x'\r\n")
+        self.assertEqual(load_settings(path).relay.name, "x")
+
     def test_missing(self) -> None:
         """A file that is named must be there."""
         path = self.mktemp()
@@ -406,6 +419,41 @@ class LoadSettingsTests(SynchronousTestCase):
             str(error),
             f"{path}: a: there is no such table\n{path}: b: there is no such table",
         )
+
+
+class ReadSettingsTests(SynchronousTestCase):
+    """Tests for :func:`nostrtx.settings.file.read_settings`."""
+
+    def test_what_is_good(self) -> None:
+        """Of a file with faults all that is good is there, and each fault is told."""
+        path = self.mktemp()
+        Path(path).write_text(
+            "[limits]\nmax_limit = 0\nmax_filters = 7\n[relais]\n[relay]\nname = 'x'\n"
+            "[[programs]]\ncommand = 7\nname = 'p'\n[lists.a]\nof = 'x'\n"
+        )
+        settings, faults = read_settings(path)
+        names = [fault.split(": ")[1] for fault in faults]
+        self.assertEqual(
+            names, ["limits.max_limit", "relais", "programs[0].command", "lists.a.of"]
+        )
+        self.assertEqual(settings.limits, LimitSettings(max_filters=7))
+        self.assertEqual(settings.relay.name, "x")
+        self.assertEqual(settings.programs, (ProgramSettings(name="p"),))
+        self.assertEqual(settings.lists, {"a": ListSettings()})
+
+    def test_nothing_good(self) -> None:
+        """What is no table counts as if it were not there."""
+        path = self.mktemp()
+        Path(path).write_text("limits = 7\nlists = 7\nrules = 7\n")
+        settings, faults = read_settings(path)
+        self.assertEqual((settings, len(faults)), (Settings(), 3))
+
+    def test_unreadable(self) -> None:
+        """A file that cannot be read, or is not TOML, is refused as a whole."""
+        path = self.mktemp()
+        self.assertRaises(ConfigError, read_settings, path)
+        Path(path).write_text("[")
+        self.assertRaises(ConfigError, read_settings, path)
 
 
 class DocumentationTests(SynchronousTestCase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nostrtx.settings.access import Nip05Settings
+from nostrtx.settings.access import MembershipSettings
 from nostrtx.settings.edge import ListenSettings
 from nostrtx.settings.file import ConfigError
 from nostrtx.settings.identity import RelaySettings
@@ -93,16 +93,18 @@ class LiveSettingsTests(SynchronousTestCase):
         wanted = attrs.evolve(
             self.limits,
             store=StoreSettings(url="memory:"),
-            nip05=Nip05Settings(required=True, max_lookups=3),
+            membership=MembershipSettings(enabled=True, invite_uses=3),
         )
         for _ in range(2):
             changes, _ = self.live.change(wanted)
             self.assertEqual(
                 [change.name for change in changes if change.waits],
-                ["store.url", "nip05.required"],
+                ["store.url", "membership.enabled"],
             )
             self.assertEqual(self.live.now.store, StoreSettings())
-            self.assertEqual(self.live.now.nip05, Nip05Settings(max_lookups=3))
+            self.assertEqual(
+                self.live.now.membership, MembershipSettings(invite_uses=3)
+            )
             self.assertEqual(self.live.now.limits.max_limit, 7)
 
     def test_check(self) -> None:

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from nostrtx.cannot_serve import CannotServe
+from nostrtx.interfaces.processes import IMeeting
 from nostrtx.takeover.offer import Key, Offer, receive_offer
 from nostrtx.takeover.ports import IKeptPorts
 from nostrtx.takeover.taken import TakenSockets
@@ -50,6 +51,30 @@ class Ports:
         self.history.append("let go")
 
 
+@implementer(IMeeting)
+class Meeting:
+    """
+    Where news would be told.
+
+    Attributes:
+        version: Of the news.
+        others: Who joined, each with the stream to it.
+    """
+
+    def __init__(self) -> None:
+        self.version = "1"
+        self.others: dict[str, socket.socket] = {}
+
+    def join(self, name: str, descriptor: int) -> None:
+        """Take in a process."""
+        self.others[name] = socket.socket(fileno=os.dup(descriptor))
+
+    def close(self) -> None:
+        """Part with all."""
+        for other in self.others.values():
+            other.close()
+
+
 class Process:
     """
     A relay process, as far as it takes over and hands over.
@@ -65,6 +90,7 @@ class Process:
         self.taken = TakenSockets()
         self.gives_way = 0
         self.gone: Deferred[None] = Deferred()
+        self.meeting = Meeting()
         self._before = before
         self.takeover = Takeover(
             str(path),
@@ -72,6 +98,7 @@ class Process:
             self.ports,
             self.taken,
             self._give_way,
+            self.meeting,
             self._receive,
         )
 
@@ -87,6 +114,7 @@ class Process:
     def close(self) -> None:
         """End as a process does."""
         self.takeover.stop()
+        self.meeting.close()
         os.close(self.ports.file)
 
 
@@ -117,6 +145,7 @@ class TakeoverTests(SynchronousTestCase):
     def test_fakes(self) -> None:
         """What these tests use is what the takeover expects."""
         self.assertTrue(verifyObject(IKeptPorts, self.old.ports))
+        self.assertTrue(verifyObject(IMeeting, self.old.meeting))
         self.successor()
         readers = self.old.reactor.getReaders()
         self.assertEqual(len(readers), 2)
@@ -157,6 +186,42 @@ class TakeoverTests(SynchronousTestCase):
         last = self.process(new)
         last.takeover.begin()
         self.assertTrue(last.takeover.has_predecessor)
+
+    def test_news(self) -> None:
+        """Both hear one another from when the new one serves."""
+        new = self.successor()
+        self.assertEqual((self.old.meeting.others, new.meeting.others), ({}, {}))
+        new.takeover.serves()
+        self.old.reactor.read()
+        (after,) = self.old.meeting.others.values()
+        (before,) = new.meeting.others.values()
+        self.assertFalse(os.get_blocking(after.fileno()))
+        after.send(b"from the old one")
+        self.assertEqual(before.recv(100), b"from the old one")
+        before.close()
+        self.assertEqual(after.recv(100), b"")
+
+    def test_other_news(self) -> None:
+        """If they would not understand one another, neither hears the other one."""
+        new = self.process(self.old)
+        new.meeting.version = "2"
+        new.takeover.begin()
+        new.takeover.serves()
+        self.old.reactor.read()
+        self.assertEqual(self.old.gives_way, 1)
+        self.assertEqual(new.meeting.others, {})
+        (after,) = self.old.meeting.others.values()
+        self.assertEqual(after.recv(100), b"")
+
+    def test_dies_unheard(self) -> None:
+        """One that dies before it serves is never joined, but the next one is."""
+        new = self.successor()
+        new.takeover.stop()
+        self.old.reactor.read()
+        self.assertEqual(self.old.meeting.others, {})
+        self.successor().takeover.serves()
+        self.old.reactor.read()
+        self.assertEqual(len(self.old.meeting.others), 1)
 
     def test_unused(self) -> None:
         """Sockets that the new one does not use are closed once it serves."""

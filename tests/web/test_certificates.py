@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
-from OpenSSL.SSL import Error
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nostrtx.web.certificates import Certificates, read_certificates, why_not
+from nostrtx.web.certificate_files import read_certificates
+from nostrtx.web.certificates import Certificates
 from tests.certificates import write_certificates
 
 
@@ -25,9 +26,7 @@ class CertificatesTests(SynchronousTestCase):
         self.key = self.directory / "server.key"
         self.certificate = self.directory / "server.pem"
         self.description = f"ssl:443:privateKey={self.key}:certKey={self.certificate}"
-        self.certificates = Certificates(
-            "ssl:443", self.read(), lambda: read_certificates(self.description)
-        )
+        self.certificates = Certificates("ssl:443", self.read)
 
     def read(self) -> CertificateOptions:
         """What the files hold."""
@@ -74,7 +73,7 @@ class CertificatesTests(SynchronousTestCase):
     def test_ends(self) -> None:
         """It is known when what is shown ends, or the first of its chain."""
         before = self.certificates.ends_at
-        write_certificates(self.directory, hours=48)
+        write_certificates(self.directory, until=timedelta(hours=48))
         self.assertEqual(self.certificates.ends_at, before)
         self.reload()
         # A whole day, for certificates tell of whole seconds only.
@@ -151,20 +150,3 @@ class CertificatesTests(SynchronousTestCase):
         write_certificates(other)
         chain.write_bytes((other / "ca.pem").read_bytes())
         self.assertTrue(self.reload()[0])
-
-
-class WhyNotTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.web.certificates.why_not`."""
-
-    def test_openssl(self) -> None:
-        """Of OpenSSL's errors the reasons are told, without the libraries."""
-        error = Error([("PEM routines", "", "no start line"), ("x509", "", "bad")])
-        self.assertEqual(why_not(error), "no start line, bad")
-        self.assertEqual(why_not(Error([])), "OpenSSL does not say why")
-
-    def test_other(self) -> None:
-        """Other errors speak for themselves."""
-        self.assertEqual(why_not(ValueError("no certificate")), "no certificate")
-        self.assertEqual(why_not(KeyError()), "KeyError")
-        missing = FileNotFoundError(2, "No such file or directory", b"key.pem")
-        self.assertEqual(why_not(missing), "key.pem: No such file or directory")

@@ -76,6 +76,15 @@ class FakeProcess:
             self.protocol.processExited(Failure(ProcessTerminated(signal=SIGKILL)))
 
 
+class _Bus(End):
+    """A stream on which nothing arrives, and that closes at once."""
+
+    def loseConnection(self) -> None:
+        """Close it."""
+        super().loseConnection()
+        self.hang_up()
+
+
 @implementer(IReactorProcess)
 class SpawningReactor(MemoryReactorClock, _DisconnectSelectableMixin):
     """
@@ -135,7 +144,7 @@ class SpawningReactor(MemoryReactorClock, _DisconnectSelectableMixin):
 
     def adoptStreamConnection(self, descriptor: int, family: int, factory: Any) -> None:
         """Connect to a bus on which nothing arrives."""
-        End().attach(factory.buildProtocol(None))
+        _Bus().attach(factory.buildProtocol(None))
 
     def advance(self, amount: float) -> None:
         """Let time go by, in which workers say that they are alive."""

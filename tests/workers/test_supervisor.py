@@ -282,6 +282,25 @@ class ReplaceTests(SupervisorTestCase):
         self.assertEqual(delays[0], 0)
         self.assertEqual(delays, sorted(delays))
         self.assertEqual(delays[-1], MAX_DELAY_SECONDS)
+        # A weekend's deaths.
+        self.assertEqual(delay_after(10_000), MAX_DELAY_SECONDS)
+
+    def test_told_when(self) -> None:
+        """The log says what ended it, and when there is another one."""
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.processes[-1].reporter.trouble("nostr-relay: no database")
+                self.processes[-1].end()
+                self.later(MAX_DELAY_SECONDS)
+        texts = [str(formatEvent(event)) for event in logs]
+        ends = [text for text in texts if "has ended" in text]
+        self.assertEqual(
+            ends,
+            [
+                f"worker 3 has ended, and is replaced{when}: nostr-relay: no database"
+                for when in ("", " in 1 s", " in 2 s")
+            ],
+        )
 
     def test_nobody_waits(self) -> None:
         """

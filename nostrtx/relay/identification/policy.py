@@ -95,7 +95,7 @@ class IdentifierPolicy:
         self._checks: dict[bytes, list[Deferred[None]]] = {}
         self._waiting = 0
         self._tasks = BackgroundTasks()
-        self._domains: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
+        self._terms: tuple[object, ...] = ()
         settings.follow(self._apply)
 
     def start(self, fetch: Fetch) -> None:
@@ -106,10 +106,10 @@ class IdentifierPolicy:
         nip05 = settings.nip05
         # A request to vanish is taken from anybody (NIP-62).
         self._open_kinds = frozenset({METADATA, REQUEST_TO_VANISH, *nip05.open_kinds})
-        domains = nip05.allowed_domains, nip05.blocked_domains
-        if domains != self._domains:
+        terms = nip05.required, nip05.allowed_domains, nip05.blocked_domains
+        if terms != self._terms:
             # What was decided by others does not hold.
-            self._domains = domains
+            self._terms = terms
             self._known.clear()
 
     def stop(self) -> None:

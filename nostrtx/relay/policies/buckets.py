@@ -3,8 +3,8 @@
 Token buckets: each holds so much at most, and fills evenly in a given time.
 
 Pure: the caller passes the time, in seconds since some start that is not so long ago
-that fractions get lost. All that is kept of a bucket is when it will be full, so there
-is nothing to do while it fills, and a full one is forgotten.
+that fractions get lost; it never goes back. All that is kept of a bucket is when it
+will be full, so there is nothing to do while it fills, and a full one is forgotten.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FEW_BUCKETS: Final = 1024
 #: What computing with times may be wrong by, in seconds.
 _INEXACT: Final = 1e-6
 
-#: What a bucket may owe at most, in times of what it holds.
+#: What a bucket may owe at most for what others tell, in times of what it holds.
 MOST_DEBT: Final = 8
 
 #: So many are kept or forgotten at a time, when it is looked which are full.
@@ -108,7 +108,7 @@ class Buckets(Generic[_K]):
         if full_at <= now:
             full_at = now
         elif full_at - now > self._slack:
-            return self._wait(key, full_at - now - self._slack, now)
+            return full_at - now - self._slack
         self._full_at[key] = full_at + amount * self._each
         if self.is_told:
             self._note(key, amount)
@@ -136,13 +136,6 @@ class Buckets(Generic[_K]):
         self.is_told = False
         self._untold.clear()
         self._due.clear()
-
-    def _wait(self, key: _K, wait: float, now: float) -> float:
-        if wait <= self.rate.seconds * MOST_DEBT:
-            return wait
-        # The clock was set back, or it was by far too much that was taken.
-        self._full_at[key] = now + self._slack + self._each
-        return self._each
 
     def _note(self, key: _K, amount: int) -> None:
         untold = self._untold[key] = self._untold.get(key, 0) + amount
@@ -212,7 +205,7 @@ def take_both(
         if found > now:
             one_full_at = found
             if found - now > one._slack:
-                return one, one._wait(one_key, found - now - one._slack, now)
+                return one, found - now - one._slack
     if other is not None:
         found = other._full_at.get(other_key)
         if found is None:
@@ -220,7 +213,7 @@ def take_both(
         if found > now:
             other_full_at = found
             if found - now > other._slack:
-                return other, other._wait(other_key, found - now - other._slack, now)
+                return other, found - now - other._slack
         other._full_at[other_key] = other_full_at + other_amount * other._each
         if other.is_told:
             other._note(other_key, other_amount)

@@ -7,7 +7,7 @@ A table is made anew whenever a list has changed, and asked many times in betwee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Final
 
 import attrs
@@ -16,11 +16,10 @@ from nostrtx.interfaces.policies import Source
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import GIFT_WRAPS, parse_kinds
-from nostrtx.nostr.text import readable_text
 from nostrtx.relay.networks import Networks
 from nostrtx.relay.policies.lists import Lists
+from nostrtx.relay.policies.searches import Searches
 from nostrtx.relay.policies.words import WordSearch
-from nostrtx.settings.checks import parse_network
 from nostrtx.settings.policies import RuleSettings
 
 #: How far from the roots somebody is; None if nobody has got there.
@@ -60,18 +59,18 @@ class Asked:
         self.event = event
         self.filters = filters
         self._search = search
-        self._found: frozenset[str] | None = None
+        self._found: Set[str] | None = None
         if event is None or event.kind in GIFT_WRAPS:
             self.people = source.pubkeys
         else:
             self.people = (event.pubkey,)
 
     @property
-    def found(self) -> frozenset[str]:
+    def found(self) -> Set[str]:
         """Which of the words of all rules are in the event."""
         if self._found is None:
             assert self.event is not None
-            self._found = self._search.found(readable_text(self.event))
+            self._found = self._search.found_in(self.event)
         return self._found
 
 
@@ -108,11 +107,13 @@ class Resolved:
     Args:
         lists: What rules may name.
         depth: How far from the roots somebody is.
+        searches: Prepared for the words and addresses of all rules.
     """
 
-    def __init__(self, lists: Lists, depth: Depth) -> None:
+    def __init__(self, lists: Lists, depth: Depth, searches: Searches) -> None:
         self._lists = lists
         self._depth = depth
+        self._searches = searches
 
     def line(self, rule: RuleSettings, name: str) -> Line:
         """The rule as it is asked."""
@@ -122,11 +123,11 @@ class Resolved:
         if rule.authors:
             conditions.append(_is_one_of(self._people(rule.authors)))
         if rule.not_authors:
-            conditions.append(_is_none_of(self._people(rule.not_authors)))
+            conditions.append(_not(_is_one_of(self._people(rule.not_authors))))
         if rule.trust is not None:
             conditions.append(_is_trusted(self._depth, rule.trust))
         if rule.addresses:
-            conditions.append(_is_within(self.networks(rule.addresses)))
+            conditions.append(_is_within(self.networks(rule)))
         kinds = parse_kinds(rule.kinds)
         if rule.on == "request" and kinds:
             conditions.append(_asks_for(kinds, rule.verdict == "accept"))
@@ -138,17 +139,15 @@ class Resolved:
             conditions.append(_has_words(words_of(rule, self._lists)))
         return Line(rule, name, kinds, tuple(conditions))
 
-    def networks(self, texts: Sequence[str]) -> Networks[bool]:
+    def networks(self, rule: RuleSettings) -> list[Networks[bool]]:
         """The networks that a rule names, itself or by its lists."""
-        networks: Networks[bool] = Networks(loopback=True)
-        for text in texts:
-            listed = text in self._lists
-            for network in self._lists.entries(text).addresses if listed else (text,):
-                networks.put(str(parse_network(network)), True)
-        return networks
+        prepared = self._searches.networks
+        return [prepared[places] for places in places_of(rule, self._lists)]
 
-    def _people(self, texts: Sequence[str]) -> frozenset[bytes]:
-        return frozenset().union(*map(self._lists.people, texts))
+    def _people(self, texts: Sequence[str]) -> list[frozenset[bytes]]:
+        """Those whom a rule names, itself or by its lists."""
+        named = [some for text in texts for some in self._lists.people(text)]
+        return [some for some in named if some]
 
 
 def words_of(rule: RuleSettings, lists: Lists) -> frozenset[str]:
@@ -156,22 +155,45 @@ def words_of(rule: RuleSettings, lists: Lists) -> frozenset[str]:
     words: set[str] = set()
     for text in rule.words:
         if text in lists:
-            words |= lists.entries(text).words
+            words.update(*[part.words for part in lists.parts(text)])
         else:
             words.add(text)
     return frozenset(words)
+
+
+def places_of(rule: RuleSettings, lists: Lists) -> list[frozenset[str]]:
+    """The addresses and networks that a rule names, itself or by its lists."""
+    stated = frozenset([text for text in rule.addresses if text not in lists])
+    listed = [
+        part.addresses
+        for text in rule.addresses
+        if text in lists
+        for part in lists.parts(text)
+    ]
+    return [places for places in (stated, *listed) if places]
 
 
 def _is_authenticated(expected: bool) -> Condition:
     return lambda asked: bool(asked.source.pubkeys) is expected
 
 
-def _is_one_of(people: frozenset[bytes]) -> Condition:
-    return lambda asked: not people.isdisjoint(asked.people)
+def _is_one_of(people: Sequence[frozenset[bytes]]) -> Condition:
+    # To make one set of them would take a while, whenever a list has changed.
+    if len(people) == 1:
+        [alone] = people
+        return lambda asked: not alone.isdisjoint(asked.people)
+
+    def holds(asked: Asked) -> bool:
+        for some in people:
+            if not some.isdisjoint(asked.people):
+                return True
+        return False
+
+    return holds
 
 
-def _is_none_of(people: frozenset[bytes]) -> Condition:
-    return lambda asked: people.isdisjoint(asked.people)
+def _not(condition: Condition) -> Condition:
+    return lambda asked: not condition(asked)
 
 
 def _is_trusted(depth: Depth, most: int) -> Condition:
@@ -185,7 +207,12 @@ def _is_trusted(depth: Depth, most: int) -> Condition:
     return holds
 
 
-def _is_within(networks: Networks[bool]) -> Condition:
+def is_in(address: str, networks: Sequence[Networks[bool]]) -> bool:
+    """Whether an address is in one of these networks."""
+    return any(some.find(address) is not None for some in networks)
+
+
+def _is_within(networks: Sequence[Networks[bool]]) -> Condition:
     known: dict[str, bool] = {}
 
     def holds(asked: Asked) -> bool:
@@ -194,7 +221,7 @@ def _is_within(networks: Networks[bool]) -> Condition:
         if is_within is None:
             if len(known) >= _MOST_ADDRESSES:
                 known.clear()
-            is_within = known[address] = networks.find(address) is not None
+            is_within = known[address] = is_in(address, networks)
         return is_within
 
     return holds

@@ -31,15 +31,3 @@ class Entries:
     def of(cls, sort: str, entries: Iterable[Any]) -> Entries:
         """Entries of one sort, named like the attribute that takes them."""
         return cls(**{sort: frozenset(entries)})
-
-    @classmethod
-    def union(cls, parts: Iterable[Entries]) -> Entries:
-        """All entries of several sources."""
-        parts = list(parts)
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            frozenset().union(*[part.pubkeys for part in parts]),
-            frozenset().union(*[part.addresses for part in parts]),
-            frozenset().union(*[part.words for part in parts]),
-        )

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from nostrtx.interfaces.store import IEventStore
-from nostrtx.nostr.event import stored_event
+from nostrtx.nostr.event import RAW_PUBKEY
 from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import FOLLOW_LIST
 from nostrtx.nostr.lists import listed_pubkeys
@@ -69,8 +69,8 @@ async def follow_lists(
                 if isinstance(page, Deferred):
                     page = await page
                 for raw in page.events:
-                    event = stored_event(raw)
-                    yield event.pubkey, listed_pubkeys(event)
+                    author = bytes.fromhex(raw[RAW_PUBKEY].decode())
+                    yield author, listed_pubkeys(raw)
                     await pieces.rest_if_due()
                 is_done = page.done
         finally:

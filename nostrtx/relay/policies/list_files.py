@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from nostrtx.nostr.bech32 import parse_pubkey
+from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.entries import Entries
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.checks import parse_network
@@ -70,6 +71,8 @@ def read_list(path: str, of: str) -> Reading:
         of: What it holds, as in :class:`ListSettings`.
     """
     state = state_of(path)
+    if state is not None and not os.path.isfile(path):
+        return Reading(None, faults=("it is no file",))
     try:
         with open(path, encoding="utf-8-sig") as lines:
             texts = [_COMMENT.sub("", line).strip() for line in lines]
@@ -112,6 +115,9 @@ class ListFiles:
         settings: Says which files, and what they hold.
         clock: Wall-clock time.
         changed: Called when another reading holds than before.
+
+    Attributes:
+        loaded: When all have been read since the start.
     """
 
     _log = Logger()
@@ -123,6 +129,7 @@ class ListFiles:
         clock: IReactorTime,
         changed: Callable[[], None],
     ) -> None:
+        self.loaded = Moment()
         self._name = name
         self._settings = settings
         self._clock = clock
@@ -137,11 +144,11 @@ class ListFiles:
         return [reading.entries for reading in self._readings.values()]
 
     def start(self, in_thread: InThread) -> None:
-        """Read the files now, and in a thread again when they have changed."""
-        for path in self._settings.files:
-            self._take(path, read_list(path, self._settings.of))
+        """Read the files in a thread, and again whenever they have changed."""
         if self._settings.files:
             self._tasks.start(self._follow(in_thread), "Following files of a list")
+        else:
+            self.loaded.comes()
 
     def stop(self) -> None:
         """Look at them no more."""
@@ -149,7 +156,6 @@ class ListFiles:
 
     async def _follow(self, in_thread: InThread) -> None:
         while True:
-            await deferLater(self._clock, self._settings.refresh_seconds)
             for path in self._settings.files:
                 try:
                     await self._look_at(path, in_thread)
@@ -157,6 +163,8 @@ class ListFiles:
                     raise
                 except Exception:
                     self._log.failure("Reading {path} failed.", path=path)
+            self.loaded.comes()
+            await deferLater(self._clock, self._settings.refresh_seconds)
 
     async def _look_at(self, path: str, in_thread: InThread) -> None:
         known = self._readings.get(path)

@@ -17,6 +17,7 @@ from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.entries import Entries
 from nostrtx.relay.policies.list_files import InThread, ListFiles
 from nostrtx.relay.policies.nostr_lists import NostrLists
+from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.policies import ALLOWED, ListSettings
 
 
@@ -29,6 +30,10 @@ class Lists:
         store: Where Nostr lists are.
         clock: Wall-clock time.
         allowed: The keys that are allowed by name.
+
+    Attributes:
+        loaded: When all have been read since the start.
+        version: Another one whenever a list holds something else than before.
     """
 
     def __init__(
@@ -39,7 +44,9 @@ class Lists:
         allowed: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
         self._allowed = allowed
-        self._listeners: list[Callable[[], None]] = []
+        self.loaded = Moment()
+        self.version = 0
+        self._tasks = BackgroundTasks()
         self._stated = {name: _stated(one) for name, one in settings.items()}
         self._addresses = {
             name: [parse_list_address(text) for text in one.nostr]
@@ -59,49 +66,45 @@ class Lists:
     def __contains__(self, name: str) -> bool:
         return name in self._stated
 
-    @property
-    def loaded(self) -> Moment:
-        """When all lists have been read since the start."""
-        return self._nostr.loaded
-
     def start(self, in_thread: InThread) -> None:
-        """Read them and follow them; the store is open."""
+        """
+        Read them and follow them; the store is open.
+
+        Args:
+            in_thread: Runs what takes a while.
+        """
         for files in self._files.values():
             files.start(in_thread)
         self._nostr.start()
+        self._tasks.start(self._load(), "Reading lists")
 
     def stop(self) -> None:
         """Follow them no more."""
+        self._tasks.cancel_all()
         for files in self._files.values():
             files.stop()
         self._nostr.stop()
 
-    def on_change(self, call: Callable[[], None]) -> None:
-        """Have ``call`` made whenever a list holds something else than before."""
-        self._listeners.append(call)
-
-    def entries(self, name: str) -> Entries:
+    def parts(self, name: str) -> list[Entries]:
         """
-        What is on a list now.
+        What is on a list now, by its sources: each is the same as long as it holds.
 
         Raises:
             KeyError: There is no such list.
         """
-        return Entries.union(
-            [
-                self._stated[name],
-                *self._files[name].entries,
-                *[self._nostr.entries(address) for address in self._addresses[name]],
-            ]
-        )
+        return [
+            self._stated[name],
+            *self._files[name].entries,
+            *[self._nostr.entries(address) for address in self._addresses[name]],
+        ]
 
-    def people(self, text: str) -> frozenset[bytes]:
+    def people(self, text: str) -> list[frozenset[bytes]]:
         """Those whom a rule names: a list, those who are allowed, or one person."""
         if text in self:
-            return self.entries(text).pubkeys
+            return [part.pubkeys for part in self.parts(text)]
         if text == ALLOWED:
-            return self._allowed()
-        return frozenset((parse_pubkey(text),))
+            return [self._allowed()]
+        return [frozenset((parse_pubkey(text),))]
 
     def allowed_changed(self) -> None:
         """Other keys are allowed by name than before."""
@@ -115,9 +118,14 @@ class Lists:
         """Take note that events are gone."""
         self._nostr.forget(ids)
 
+    async def _load(self) -> None:
+        for files in self._files.values():
+            await files.loaded.wait()
+        await self._nostr.loaded.wait()
+        self.loaded.comes()
+
     def _changed(self) -> None:
-        for call in self._listeners:
-            call()
+        self.version += 1
 
 
 def _stated(settings: ListSettings) -> Entries:

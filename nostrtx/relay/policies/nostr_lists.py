@@ -26,6 +26,7 @@ from nostrtx.relay.finding import find_events
 from nostrtx.relay.moment import Moment
 from nostrtx.relay.policies.entries import Entries
 from nostrtx.relay.tasks import BackgroundTasks
+from nostrtx.settings.policies import check_word
 
 #: How long to wait before a store that failed is asked again, in seconds.
 _RETRY_SECONDS: Final = 1.0
@@ -107,8 +108,8 @@ class NostrLists:
         self._keep(
             address,
             Entries(
-                pubkeys=frozenset(listed_pubkeys(event)),
-                words=frozenset(listed_words(event)),
+                pubkeys=frozenset(listed_pubkeys(event.raw)),
+                words=frozenset(filter(_can_be_found, listed_words(event))),
             ),
         )
 
@@ -175,3 +176,12 @@ async def stored_at(store: IEventStore, address: Address, now: float) -> Event |
     )
     found = await find_events(store, [wanted], now)
     return found[0] if found else None
+
+
+def _can_be_found(word: str) -> bool:
+    """Whether a word on a list is one that settings might hold as well."""
+    try:
+        check_word(word)
+    except ValueError:
+        return False
+    return True

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from traceback import extract_tb
 from typing import Any
 
 from twisted.application.service import IService
@@ -53,6 +54,13 @@ def make_policy(settings: PluginSettings, where: str, context: PolicyContext) ->
         policy = plugin.make(settings.options, context)
     except ValueError as error:
         raise ConfigError(f"{where}.options: {error}") from None
+    except Exception as error:
+        # Options that nobody has checked, as a rule; its author wants to know where.
+        at = extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"{where}.options: the plugin fails with them:"
+            f" {type(error).__name__}: {error} ({at.filename}:{at.lineno})"
+        ) from error
     if not any(policy_of.providedBy(policy) for policy_of in POLICIES):
         raise ConfigError(f"{where}.name: what the plugin makes is no policy")
     return policy

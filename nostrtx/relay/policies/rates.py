@@ -116,6 +116,7 @@ class Rates:
     def __init__(self, settings: RateSettings, clock: IReactorTime) -> None:
         self._seconds = clock.seconds
         self._began = clock.seconds()
+        self._latest = 0.0
         self._numbers = count(1)
         self._edition = 0
         self.limits: dict[str, Limit] = {}
@@ -196,7 +197,7 @@ class Rates:
         """Take note of what a client has spent in another process."""
         limit = self.limits.get(name)
         if limit is not None:
-            now = self._seconds() - self._began
+            now = max(self._seconds() - self._began, self._latest)
             limit.take_elsewhere(key, now, amount)
 
     def expect(self, record: VerdictRecord) -> None:
@@ -236,6 +237,11 @@ class Rates:
         """Take out of both buckets; if one is empty, out of none, and that is it."""
         one, other = limits
         now = self._seconds() - self._began
+        if now < self._latest:
+            # The clock was set back: nobody is to wait until it is there again.
+            self._began -= self._latest - now
+            now = self._latest
+        self._latest = now
         return take_both(one, one_key, one_amount, other, other_key, other_amount, now)
 
     def _refuse(self, limit: Limit, wait: float) -> None:

@@ -7,8 +7,9 @@ All of it can be put in another one's place while the relay runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+import attrs
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -31,6 +32,37 @@ from nostrtx.relay.policies.trust import TOPIC, Trust
 from nostrtx.relay.policies.verdicts import VerdictRecord
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.tree import Settings
+
+
+@attrs.frozen(eq=False)
+class _Table:
+    """
+    The rules of some settings, with what they rest upon.
+
+    Attributes:
+        settings: Which.
+        lists: What the rules name.
+        trust: Whom the roots trust.
+        rules: The rules.
+    """
+
+    settings: Settings
+    lists: Lists
+    trust: Trust
+    rules: Rules
+
+    def note(self, event: Event, seq: int, now: float) -> None:
+        """Take note of an event along the log; once more does no harm."""
+        self.trust.note(event, seq, now)
+        self.lists.note(event, seq, now)
+
+    def stop(self, others: Collection[_Table] = ()) -> None:
+        """Keep up with nothing any more but what others rest upon as well."""
+        self.rules.stop()
+        if all(other.lists is not self.lists for other in others):
+            self.lists.stop()
+        if all(other.trust is not self.trust for other in others):
+            self.trust.stop()
 
 
 @implementer(IEventCheck, IRequestPolicy, IConnectionPolicy)
@@ -62,7 +94,6 @@ class RuleBook:
         allowed: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
         self.loaded = Moment()
-        self._settings = settings
         self._store = store
         self._bus = broadcaster
         self._clock = clock
@@ -71,25 +102,23 @@ class RuleBook:
         self._allowed = allowed
         self._tasks = BackgroundTasks()
         self._in_thread: InThread | None = None
-        self._trust = self._new_trust(settings)
-        self._lists = self._new_lists(settings)
-        self._coming: Lists | None = None
-        self._rules = self._new_rules()
-        broadcaster.listen(TOPIC, lambda sender, message: self._trust.heard())
+        self._now = self._table(settings, None)
+        self._coming: _Table | None = None
+        broadcaster.listen(TOPIC, self._heard)
 
     def check_event(self, event: Event, source: Source) -> None:
         """Ask the table, as :meth:`Rules.check_event`."""
-        self._rules.check_event(event, source)
+        self._now.rules.check_event(event, source)
 
     def check_request(
         self, verb: Verb, filters: Sequence[Filter], source: Source
     ) -> None:
         """Ask the table, as :meth:`Rules.check_request`."""
-        self._rules.check_request(verb, filters, source)
+        self._now.rules.check_request(verb, filters, source)
 
     def check_connection(self, address: str) -> None:
         """Ask the table, as :meth:`Rules.check_connection`."""
-        self._rules.check_connection(address)
+        self._now.rules.check_connection(address)
 
     def start(self, in_thread: InThread) -> None:
         """
@@ -99,17 +128,15 @@ class RuleBook:
             in_thread: Runs what takes a while.
         """
         self._in_thread = in_thread
-        self._trust.start()
-        self._lists.start(in_thread)
-        self._tasks.start(self._load(), "Reading lists")
+        self._now.trust.start()
+        self._now.lists.start(in_thread)
+        self._tasks.start(self._load(self._now, in_thread), "Reading lists")
 
     def stop(self) -> None:
         """Keep up with them no more."""
         self._tasks.cancel_all()
-        self._trust.stop()
-        for lists in (self._lists, self._coming):
-            if lists is not None:
-                lists.stop()
+        for table in self._tables():
+            table.stop()
 
     def apply(self, settings: Settings) -> None:
         """
@@ -119,82 +146,85 @@ class RuleBook:
         """
         assert self._in_thread is not None
         if self._coming is not None:
-            self._coming.stop()
-            self._coming = None
             self._tasks.cancel_all()
-        elif _rested_upon(settings) == _rested_upon(self._settings):
+            self._coming.stop([self._now])
+            self._coming = None
+        elif _rested_upon(settings) == _rested_upon(self._now.settings):
             return
-        if settings.trust != self._settings.trust:
-            self._trust.stop()
-            self._trust = self._new_trust(settings)
-            self._trust.start()
-        if settings.lists == self._settings.lists and self._lists.loaded.is_past:
-            self._settings = settings
-            self._rules = self._new_rules()
-            return
-        self._coming = self._new_lists(settings)
-        self._coming.start(self._in_thread)
-        self._tasks.start(self._replace(settings, self._coming), "Reading lists")
+        self._coming = coming = self._table(settings, self._now)
+        if coming.trust is not self._now.trust:
+            coming.trust.start()
+        if coming.lists is not self._now.lists:
+            coming.lists.start(self._in_thread)
+        self._tasks.start(self._load(coming, self._in_thread), "Reading lists")
 
     def allowed_changed(self) -> None:
         """Take note that other keys are allowed by name than before."""
-        self._lists.allowed_changed()
+        for lists in {table.lists for table in self._tables()}:
+            lists.allowed_changed()
 
     def is_trusted(self, pubkey: bytes) -> bool:
         """Whether the roots lead to somebody."""
-        return self._trust.depth(pubkey) is not None
+        return self._now.trust.depth(pubkey) is not None
 
     def nearest(self, most: int) -> list[bytes]:
         """So many of those who are trusted, as :meth:`Trust.nearest`."""
-        return self._trust.nearest(most)
+        return self._now.trust.nearest(most)
 
     async def known(self) -> None:
         """Return when lists are read, and it is known whom to trust."""
         await self.loaded.wait()
-        await self._trust.known.wait()
+        await self._now.trust.known.wait()
 
     def note(self, event: Event, seq: int, now: float) -> None:
         """Take note of an event along the log."""
-        self._trust.note(event, seq, now)
-        self._lists.note(event, seq, now)
+        self._now.note(event, seq, now)
         if self._coming is not None:
             self._coming.note(event, seq, now)
 
     def forget(self, ids: Iterable[bytes]) -> None:
         """Take note that events are gone."""
         ids = list(ids)
-        self._lists.forget(ids)
-        if self._coming is not None:
-            self._coming.forget(ids)
+        for lists in {table.lists for table in self._tables()}:
+            lists.forget(ids)
 
-    async def _load(self) -> None:
-        await self._lists.loaded.wait()
+    def _tables(self) -> list[_Table]:
+        """The table in force, and the one to come, if any."""
+        return [self._now] if self._coming is None else [self._now, self._coming]
+
+    def _heard(self, sender: str, message: bytes) -> None:
+        for trust in {table.trust for table in self._tables()}:
+            trust.heard()
+
+    async def _load(self, table: _Table, in_thread: InThread) -> None:
+        """Let a table hold once its lists are read."""
+        await table.lists.loaded.wait()
+        await table.rules.prepare(in_thread)
+        if table is self._coming:
+            before, self._now, self._coming = self._now, table, None
+            before.stop([table])
         self.loaded.comes()
 
-    async def _replace(self, settings: Settings, lists: Lists) -> None:
-        await lists.loaded.wait()
-        self._lists.stop()
-        self._settings, self._lists, self._coming = settings, lists, None
-        self._rules = self._new_rules()
-        self.loaded.comes()
-
-    def _new_rules(self) -> Rules:
-        """The rules of the settings, with the lists there are by now."""
-        return Rules(
-            self._settings.rules,
-            self._lists,
-            lambda pubkey: self._trust.depth(pubkey),
-            self._settings.limits.require_pow_commitment,
+    def _table(self, settings: Settings, before: _Table | None) -> _Table:
+        """The table of some settings, with what is as before."""
+        if before is not None and before.settings.lists == settings.lists:
+            lists = before.lists
+        else:
+            lists = Lists(settings.lists, self._store, self._clock, self._allowed)
+        if before is not None and before.settings.trust == settings.trust:
+            trust = before.trust
+        else:
+            trust = Trust(
+                settings.trust, self._store, self._bus, self._clock, self._random_bytes
+            )
+        rules = Rules(
+            settings.rules,
+            lists,
+            trust.depth,
+            settings.limits.require_pow_commitment,
             self._record,
         )
-
-    def _new_lists(self, settings: Settings) -> Lists:
-        return Lists(settings.lists, self._store, self._clock, self._allowed)
-
-    def _new_trust(self, settings: Settings) -> Trust:
-        return Trust(
-            settings.trust, self._store, self._bus, self._clock, self._random_bytes
-        )
+        return _Table(settings, lists, trust, rules)
 
 
 def _rested_upon(settings: Settings) -> tuple[object, ...]:

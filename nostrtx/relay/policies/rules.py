@@ -27,14 +27,27 @@ from nostrtx.nostr.filters import Filter
 from nostrtx.nostr.kinds import REQUEST_TO_VANISH
 from nostrtx.nostr.proof_of_work import check_proof_of_work
 from nostrtx.relay.networks import Networks
-from nostrtx.relay.policies.conditions import Asked, Depth, Line, Resolved, words_of
+from nostrtx.relay.policies.conditions import (
+    Asked,
+    Depth,
+    Line,
+    Resolved,
+    is_in,
+    places_of,
+    words_of,
+)
+from nostrtx.relay.policies.list_files import InThread
 from nostrtx.relay.policies.lists import Lists
+from nostrtx.relay.policies.searches import Searches
 from nostrtx.relay.policies.verdicts import ACCEPTED, REFUSED, Step, VerdictRecord
-from nostrtx.relay.policies.words import WordSearch
+from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.policies import RuleSettings, rule_name
 
 #: What the table is called among policies.
 NAME: Final = "rules"
+
+#: So many entries of lists are prepared in between, which takes some milliseconds.
+_AT_ONCE: Final = 300
 
 _PREFIXES: Final = {prefix.value: prefix for prefix in ReasonPrefix}
 
@@ -73,14 +86,29 @@ class Rules:
         self._depth = depth
         self._require_commitment = require_commitment
         self._record = record
-        self._words: frozenset[str] = frozenset()
-        self._search = WordSearch(())
+        self._searches = Searches()
+        self._version: int | None = None
+        self._in_thread: InThread | None = None
+        self._is_preparing = False
+        self._tasks = BackgroundTasks()
         self._events: list[Line] = []
         self._requests: list[Line] = []
         self._by_kind: dict[int, list[Line]] = {}
-        self._gates: list[tuple[Networks[bool], Line]] = []
-        self._is_stale = True
-        lists.on_change(self._lists_changed)
+        self._gates: list[tuple[list[Networks[bool]], Line]] = []
+
+    async def prepare(self, in_thread: InThread) -> None:
+        """
+        Make ready for the lists as they are.
+
+        Args:
+            in_thread: Runs what takes a while, now and whenever lists have changed.
+        """
+        self._in_thread = in_thread
+        await self._prepare(in_thread)
+
+    def stop(self) -> None:
+        """Make nothing ready any more."""
+        self._tasks.cancel_all()
 
     def check_event(self, event: Event, source: Source) -> None:
         """
@@ -89,13 +117,13 @@ class Rules:
         Raises:
             Rejected: It is refused.
         """
-        if self._is_stale:
-            self._resolve()
+        if self._version != self._lists.version:
+            self._renew()
         lines = self._by_kind.get(event.kind)
         if lines is None:
             lines = self._lines_about(event.kind)
         if lines:
-            self._ask(lines, Asked(source, event, (), self._search))
+            self._ask(lines, Asked(source, event, (), self._searches.search))
 
     def check_request(
         self, verb: Verb, filters: Sequence[Filter], source: Source
@@ -106,10 +134,11 @@ class Rules:
         Raises:
             Rejected: It is refused.
         """
-        if self._is_stale:
-            self._resolve()
+        if self._version != self._lists.version:
+            self._renew()
         if self._requests:
-            self._ask(self._requests, Asked(source, None, filters, self._search))
+            search = self._searches.search
+            self._ask(self._requests, Asked(source, None, filters, search))
 
     def check_connection(self, address: str) -> None:
         """
@@ -118,33 +147,58 @@ class Rules:
         Raises:
             Rejected: It is refused.
         """
-        if self._is_stale:
-            self._resolve()
+        if self._version != self._lists.version:
+            self._renew()
         for networks, line in self._gates:
-            if networks.find(address) is not None:
+            if is_in(address, networks):
                 if line.settings.verdict == "accept":
                     return
                 raise _refusal(line)
 
-    def _lists_changed(self) -> None:
-        self._is_stale = True
+    def _renew(self) -> None:
+        """Go by the lists as they are; by many words and networks a little later."""
+        self._version = self._lists.version
+        words, places = self._wanted()
+        lacking = self._searches.lack(words, places)
+        if self._in_thread is None or lacking <= _AT_ONCE:
+            self._searches = self._searches.for_these(words, places)
+            self._resolve()
+        elif not self._is_preparing:
+            self._tasks.start(self._prepare(self._in_thread), "Preparing lists")
 
-    def _resolve(self) -> None:
-        """Make the table anew, with the lists as they are now."""
+    async def _prepare(self, in_thread: InThread) -> None:
+        self._is_preparing = True
+        try:
+            while True:
+                self._version = self._lists.version
+                words, places = self._wanted()
+                if not self._searches.lack(words, places):
+                    break
+                made = await in_thread(self._searches.for_these, words, places)
+                assert isinstance(made, Searches)
+                self._searches = made
+        finally:
+            self._is_preparing = False
+        self._resolve()
+
+    def _wanted(self) -> tuple[frozenset[str], list[frozenset[str]]]:
+        """The words and lists of addresses that are looked for."""
         rules = [rule for rule, _ in self._rules]
         words = frozenset().union(*[words_of(rule, self._lists) for rule in rules])
-        if words != self._words:
-            self._words = words
-            self._search = WordSearch(words)
-        resolved = Resolved(self._lists, self._depth)
+        return words, [some for rule in rules for some in places_of(rule, self._lists)]
+
+    def _resolve(self) -> None:
+        """Make the table anew."""
+        resolved = Resolved(self._lists, self._depth, self._searches)
         lines = [resolved.line(rule, name) for rule, name in self._rules]
         self._events = [line for line in lines if line.settings.on == "event"]
         self._requests = [line for line in lines if line.settings.on == "request"]
         self._by_kind = {}
         self._gates = self._find_gates(resolved)
-        self._is_stale = False
 
-    def _find_gates(self, resolved: Resolved) -> list[tuple[Networks[bool], Line]]:
+    def _find_gates(
+        self, resolved: Resolved
+    ) -> list[tuple[list[Networks[bool]], Line]]:
         """The rules that decide by the address alone, before any that may accept."""
         gates = []
         for line in self._events:
@@ -155,7 +209,7 @@ class Rules:
                 getattr(rule, name) not in ((), None) for name in _CONDITIONS
             )
             if is_gate and rule.verdict != "pow":
-                gates.append((resolved.networks(rule.addresses), line))
+                gates.append((resolved.networks(rule), line))
             elif rule.verdict != "refuse":
                 break
         return gates

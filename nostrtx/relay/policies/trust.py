@@ -4,16 +4,14 @@ Whom the operator's people trust: how many steps of following lead to somebody.
 
 It is found in the follow lists in the store, every so often by one of the relay's
 processes, and kept there for the others; the next start begins with it, and finds it
-anew meanwhile. In between, whom
-somebody follows newly is trusted at once; who is followed no more stays until then, or
-for a minute if it was a root who followed.
+anew meanwhile. In between, whom somebody follows newly is trusted at once; who is
+followed no more stays until then, or for a minute if it was a root who followed.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from itertools import islice
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,6 +27,7 @@ from nostrtx.nostr.kinds import FOLLOW_LIST
 from nostrtx.nostr.lists import listed_pubkeys
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.moment import Moment
+from nostrtx.relay.policies.distances import Distances
 from nostrtx.relay.policies.follow_lists import Pieces, follow_lists
 from nostrtx.relay.policies.trust_record import CLAIM, RECORD, TrustRecord, unpack
 from nostrtx.relay.tasks import BackgroundTasks
@@ -40,8 +39,10 @@ TOPIC: Final = "trust"
 #: How long after a root's list has changed all is found anew, in seconds.
 ROOT_SECONDS: Final = 60.0
 
-#: How long one process may take before others try, in seconds.
-_CLAIM_SECONDS: Final = 300.0
+#: How long others wait for the process that finds it, in seconds, and after how long
+#: that asks them to go on waiting.
+_CLAIM_SECONDS: Final = 30.0
+_RENEWED_SECONDS: Final = 10.0
 
 #: What was found so many seconds ago is not found anew at the start.
 _FRESH_SECONDS: Final = 10.0
@@ -84,11 +85,12 @@ class Trust:
         self._bus = broadcaster
         self._clock = clock
         self._roots = tuple(sorted({bytes.fromhex(key) for key in settings.roots}))
-        self._depths: dict[bytes, int] = dict.fromkeys(self._roots, 0)
+        self._depths = self._nobody()
         self._random_bytes = random_bytes
         self._name = ""
         self._begun_at = 0.0
         self._due_at = 0.0
+        self._claimed_at = 0.0
         self._noted: deque[tuple[float, bytes]] = deque(maxlen=_MOST_NOTED)
         self._unread: set[bytes] = set()
         self._is_reading = False
@@ -105,7 +107,7 @@ class Trust:
 
     def nearest(self, most: int) -> list[bytes]:
         """So many of those who are trusted, the nearest first as far as is known."""
-        return list(islice(self._depths, most))
+        return self._depths.first(most)
 
     def start(self) -> None:
         """Take what is known from the store, and keep up; the store is open."""
@@ -134,7 +136,8 @@ class Trust:
         if distance is None or distance >= self._settings.depth:
             return
         self._noted.append((now, event.pubkey))
-        self._add(distance + 1, listed_pubkeys(event), self._depths, self._unread)
+        follows = listed_pubkeys(event.raw)
+        self._unread.update(self._add(distance + 1, follows, self._depths))
         self._read_soon()
         if distance == 0:
             self._due_at = min(self._due_at, now + ROOT_SECONDS)
@@ -143,21 +146,22 @@ class Trust:
         self,
         distance: int,
         pubkeys: list[bytes],
-        depths: dict[bytes, int],
-        unread: set[bytes],
-    ) -> None:
-        """Take people in who are followed from one step nearer."""
-        goes_on = distance < self._settings.depth
-        for pubkey in pubkeys:
-            known = depths.get(pubkey)
-            if known is None:
-                if len(depths) >= self._settings.max_pubkeys:
-                    return
-            elif known <= distance:
-                continue
-            depths[pubkey] = distance
-            if goes_on:
-                unread.add(pubkey)
+        depths: Distances,
+    ) -> list[bytes]:
+        """
+        Take people in who are followed from one step nearer.
+
+        Returns:
+            Whose lists are to be read next.
+        """
+        nearer = depths.beyond(dict.fromkeys(pubkeys), distance)
+        room = max(self._settings.max_pubkeys - len(depths), 0)
+        if len(nearer) > room:
+            new = [pubkey for pubkey in nearer if depths.get(pubkey) is None]
+            left_out = set(new[room:])
+            nearer = [pubkey for pubkey in nearer if pubkey not in left_out]
+        depths.put(nearer, distance)
+        return nearer if distance < self._settings.depth else []
 
     async def _follow(self) -> None:
         await self._try(self._look(at_once=True))
@@ -208,10 +212,10 @@ class Trust:
             or record.begun_at <= self._begun_at
         ):
             return False
-        depths: dict[bytes, int] = {}
+        depths = Distances()
         pieces = Pieces(self._clock)
-        for part in record.parts():
-            depths.update(part)
+        for distance, keys in record.parts():
+            depths.put(keys, distance)
             if not at_once:
                 await pieces.rest_if_due()
         self._take(depths, record.begun_at)
@@ -227,16 +231,16 @@ class Trust:
         if await self._look() and self._due_at > self._clock.seconds():
             return True
         now = self._clock.seconds()
-        if not await self._claim(now, now + _CLAIM_SECONDS):
+        if not await self._claim(_CLAIM_SECONDS):
             return False
         depths = await self._find()
         self._take(depths, now)
-        # That is called in a thread, as a rule; what comes meanwhile is not in it.
-        found, depth = depths.copy(), self._settings.depth
+        found = await self._sorted(depths)
+        # That is called in a thread, as a rule.
         await self._store.change_record(
-            RECORD, lambda there: TrustRecord.of(self._roots, depth, now, found).pack()
+            RECORD, lambda there: TrustRecord.of(self._roots, now, found).pack()
         )
-        await self._claim(now, 0)
+        await self._claim(0)
         self._bus.publish(TOPIC, b"")
         self._log.info(
             "{count} keys are trusted, at most {depth} steps from the roots.",
@@ -245,34 +249,56 @@ class Trust:
         )
         return True
 
-    async def _claim(self, now: float, until: float) -> bool:
-        """Be the only process that finds it, until then; False if another one is."""
+    async def _claim(self, seconds: float) -> bool:
+        """
+        Be the only process that finds it, so long, or no more if that is 0.
+
+        Returns:
+            False if another one is.
+        """
+        now = self._clock.seconds()
+        until = now + seconds if seconds else 0
         mine = dumps({"by": self._name, "until": until})
 
         def change(there: bytes | None) -> bytes | None:
-            try:
-                claim: Any = {} if there is None else loads(there)
-            except NotJSONError:
-                claim = {}
-            is_free = claim.get("by") == self._name or claim.get("until", 0) < now
-            return mine if is_free else None
+            by, until = _claim_there(there)
+            return mine if by == self._name or until < now else None
 
+        self._claimed_at = now
         return await self._store.change_record(CLAIM, change)
 
-    async def _find(self) -> dict[bytes, int]:
+    async def _find(self) -> Distances:
         """Whom the follow lists in the store lead to, nearest first."""
-        depths = dict.fromkeys(self._roots, 0)
+        depths = self._nobody()
         if self._begun_at == 0.0:
             # Nothing is known yet, so what is found counts at once.
             self._depths = depths
-        unread: set[bytes] = set(self._roots)
+        unread = list(self._roots)
         for distance in range(1, self._settings.depth + 1):
-            nearer, unread = list(unread), set()
+            nearer, unread = unread, []
             async for _, pubkeys in follow_lists(self._store, self._clock, nearer):
-                self._add(distance, pubkeys, depths, unread)
+                unread += self._add(distance, pubkeys, depths)
+                if self._clock.seconds() > self._claimed_at + _RENEWED_SECONDS:
+                    await self._claim(_CLAIM_SECONDS)
         return depths
 
-    def _take(self, depths: dict[bytes, int], begun_at: float) -> None:
+    async def _sorted(self, depths: Distances) -> list[bytearray]:
+        """The keys of all who are so far away, from 0 on."""
+        keys = [bytearray() for _ in range(self._settings.depth + 1)]
+        pieces = Pieces(self._clock)
+        for part in depths.parts():
+            for key, distance in part:
+                keys[distance] += key
+            await pieces.rest_if_due()
+        return keys
+
+    def _nobody(self) -> Distances:
+        """What is known at first: the roots."""
+        depths = Distances()
+        depths.put(self._roots, 0)
+        return depths
+
+    def _take(self, depths: Distances, begun_at: float) -> None:
         """Let what was found hold, with what came since that was begun."""
         self._depths = depths
         self._begun_at = begun_at
@@ -301,5 +327,14 @@ class Trust:
         async for pubkey, follows in follow_lists(self._store, self._clock, people):
             distance = self._depths.get(pubkey)
             if distance is not None and distance < self._settings.depth:
-                self._add(distance + 1, follows, self._depths, self._unread)
+                self._unread.update(self._add(distance + 1, follows, self._depths))
         return True
+
+
+def _claim_there(there: bytes | None) -> tuple[str, float]:
+    """Which process finds it, and until when others wait for that."""
+    try:
+        claim: Any = loads(there or b"{}")
+        return str(claim.get("by", "")), float(claim.get("until", 0))
+    except (NotJSONError, AttributeError, TypeError, ValueError):
+        return "", 0.0

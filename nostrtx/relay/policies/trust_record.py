@@ -7,8 +7,7 @@ The keys stand in the order of their distance; the line says how many are how fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -42,26 +41,26 @@ class TrustRecord:
     depth: int
     begun_at: float
     counts: tuple[int, ...]
-    keys: bytes = attrs.field(repr=False)
+    keys: bytes | memoryview = attrs.field(repr=False)
 
     @classmethod
     def of(
-        cls,
-        roots: Sequence[bytes],
-        depth: int,
-        begun_at: float,
-        depths: Mapping[bytes, int],
+        cls, roots: Sequence[bytes], begun_at: float, keys: Sequence[bytes | bytearray]
     ) -> TrustRecord:
-        """The record of what was found."""
-        by_depth: list[list[bytes]] = [[] for _ in range(depth + 1)]
-        for key, distance in depths.items():
-            by_depth[distance].append(key)
+        """
+        The record of what was found.
+
+        Args:
+            roots: From whom it began.
+            begun_at: When.
+            keys: The keys of all who are so far away, one after the other, from 0 on.
+        """
         return cls(
             tuple(sorted(roots)),
-            depth,
+            len(keys) - 1,
             begun_at,
-            tuple(map(len, by_depth)),
-            b"".join([b"".join(keys) for keys in by_depth]),
+            tuple([len(some) // 32 for some in keys]),
+            b"".join(keys),
         )
 
     def pack(self) -> bytes:
@@ -72,16 +71,17 @@ class TrustRecord:
             "begun_at": self.begun_at,
             "counts": list(self.counts),
         }
-        return dumps(head) + b"\n" + self.keys
+        # Of what is long, this copies while others work.
+        return b"".join((dumps(head), b"\n", self.keys))
 
-    def parts(self) -> Iterator[dict[bytes, int]]:
-        """The keys and their distances, some at a time."""
+    def parts(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Distances, and keys that are so far away, some at a time."""
         at = 0
         for distance, count in enumerate(self.counts):
             end = at + 32 * count
-            starts = iter(range(at, end, 32))
-            while some := list(islice(starts, _TOGETHER)):
-                yield {self.keys[start : start + 32]: distance for start in some}
+            for start in range(at, end, 32 * _TOGETHER):
+                some = bytes(self.keys[start : min(start + 32 * _TOGETHER, end)])
+                yield distance, [some[n : n + 32] for n in range(0, len(some), 32)]
             at = end
 
 
@@ -89,9 +89,10 @@ def unpack(packed: bytes | None) -> TrustRecord | None:
     """The record that some bytes are; None if they are none."""
     if packed is None:
         return None
-    line, _, keys = packed.partition(b"\n")
+    line_ends = packed.find(b"\n")
+    keys = memoryview(packed)[line_ends + 1 :]
     try:
-        head: Any = loads(line)
+        head: Any = loads(packed[: max(line_ends, 0)])
         record = TrustRecord(
             tuple(map(bytes.fromhex, head["roots"])),
             int(head["depth"]),

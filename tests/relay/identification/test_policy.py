@@ -198,6 +198,18 @@ class VerificationTests(PolicyTestCase):
 class WaitingTests(PolicyTestCase):
     """While a domain is asked."""
 
+    def test_turned_off(self) -> None:
+        """What was known before it was turned off and on again is asked anew."""
+        self.arrive(profile("bob@example.com"))
+        _ = self.write()
+        self.answer()
+        self.assert_at_once()
+        self.live.change(Settings(nip05=attrs.evolve(self.settings, required=False)))
+        self.live.change(Settings(nip05=self.settings))
+        asked = len(self.asked)
+        _ = self.write()
+        self.assertEqual(len(self.asked), asked + 1)
+
     def test_other_domains(self) -> None:
         """Whom other settings rule out is refused, though a domain has vouched."""
         self.arrive(profile("bob@example.com"))

@@ -74,6 +74,9 @@ class ReadListTests(SynchronousTestCase):
         path = Path(self.mktemp())
         path.write_bytes(b"\xff")
         self.assertEqual(read_list(str(path), "words").faults, ("it is not UTF-8",))
+        pipe = self.mktemp()
+        os.mkfifo(pipe)
+        self.assertEqual(read_list(pipe, "words").faults, ("it is no file",))
 
 
 class ListFilesTests(SynchronousTestCase):

@@ -69,6 +69,14 @@ class NostrListsTests(SynchronousTestCase):
         self.assertEqual(self.lists.entries(TEAM).pubkeys, people(3))
         self.assertEqual(self.lists.entries(MUTED).words, {"spam"})
 
+    def test_words(self) -> None:
+        """Words that could not stand in settings are left out: they take memory."""
+        words = ["spam", "", " * ", "x" * 256, "x" * 257]
+        tags = [["word", word] for word in words]
+        self.save(make_event(kind=10000, tags=tags))
+        self.lists.start()
+        self.assertEqual(self.lists.entries(MUTED).words, {"spam", "x" * 256})
+
     def test_followed(self) -> None:
         """A new version counts as soon as it comes, an older one or another's not."""
         self.lists.start()

@@ -86,3 +86,16 @@ class PluginTests(SynchronousTestCase):
                 ConfigError, make_policy, settings, "plugins[0]", self.context
             )
             self.assertEqual(str(error), f"plugins[0].options: {words}")
+
+    def test_fails(self) -> None:
+        """A plugin that fails over its options is named, and the line where it does."""
+        options: Any = {"awake": 7}
+        settings = PluginSettings("quiet-hours", options)
+        error = self.assertRaises(
+            ConfigError, make_policy, settings, "plugins[0]", self.context
+        )
+        self.assertRegex(
+            str(error),
+            r"^plugins\[0\]\.options: the plugin fails with them: TypeError: .*"
+            r"\(/.*\.py:\d+\)$",
+        )

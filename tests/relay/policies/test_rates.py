@@ -103,6 +103,18 @@ class EventTests(RatesTestCase):
         self.assertEqual(self.publish(client), "yes")
         self.assertIn("try again in 20 s", self.publish(client))
 
+    def test_clock_set_back(self) -> None:
+        """A clock that is set back by ten minutes shuts nobody out for so long."""
+        self.begin(address_events="3/min")
+        client = self.client()
+        for _ in range(4):
+            self.publish(client)
+        self.relay.clock.rightNow -= 600
+        self.assertIn("try again in 20 s", self.publish(client))
+        self.pass_seconds(20.1)
+        self.assertEqual(self.publish(client), "yes")
+        self.assertIn("try again in 20 s", self.publish(client))
+
     def test_ipv6(self) -> None:
         """Who has a whole /64 has no more than others."""
         self.begin(address_events="1/min")

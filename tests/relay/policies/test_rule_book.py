@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from nostrtx.interfaces.policies import (
@@ -244,3 +247,126 @@ class ReplacementTests(RuleBookTestCase):
         self.assert_not_taken(
             signed_event(_STRANGER, kind=2), "blocked: not taken here"
         )
+
+    def test_taken_back(self) -> None:
+        """Roots that were taken back before their table held are nobody's."""
+        table = "[[rules]]\ntrust = 0\nverdict = 'accept'\n[[rules]]\n"
+        old = table + "[trust]\nroots = ['OWNER']\n"
+        new = table + f"[trust]\nroots = ['{public_key(_STRANGER).hex()}']\n"
+        self.apply(old)
+        self.under_test.store.hold_pages = True
+        self.apply(new + "[lists.a]\nnostr = ['OWNER']\n")
+        self.assert_taken(note(_OWNER))
+        self.assert_not_taken(note(_STRANGER), "blocked: not taken here")
+        self.apply(old)
+        self.assert_taken(note(_OWNER, "still"))
+        self.assert_not_taken(note(_STRANGER, "still"), "blocked: not taken here")
+
+    def test_same_again(self) -> None:
+        """However often settings come again, lists are followed once."""
+        text = "[lists.a]\nnostr = ['OWNER']\n[[rules]]\nauthors = ['a']\n"
+        for kind in range(10):
+            self.apply(text + f"kinds = [1, {kind}]\n")
+        asked = len(self.under_test.store.queries)
+        self.assert_taken(follows(_OWNER, _FRIEND))
+        self.assert_not_taken(note(_FRIEND), "blocked: not taken here")
+        self.apply("")
+        self.assert_taken(note(_FRIEND))
+        self.assertEqual(len(self.under_test.store.queries), asked)
+
+
+class ThreadTests(VisitorTestCase):
+    """What takes a while is done in a thread, and everything goes on meanwhile."""
+
+    def setUp(self) -> None:
+        """A relay with a file of many words, in which it was not looked yet."""
+        self.path = Path(self.mktemp())
+        self.say_words("old", at=1)
+        self.settings = parse_settings(
+            f"[lists.spam]\nfiles = ['{self.path}']\nof = 'words'\n"
+            "refresh_seconds = 5\n[[rules]]\nwords = ['spam']\n"
+        )
+        super().setUp()
+        self.book = self.under_test.relay.rule_book
+        self.waiting: list[Deferred[object]] = []
+        self.book.start(self.in_thread)
+        self.addCleanup(self.book.stop)
+
+    def say_words(self, *words: str, at: int) -> None:
+        """Have these in the file, among many others, as of another time."""
+        many = [f"other{number}" for number in range(1000)]
+        self.path.write_text("\n".join([*words, *many]))
+        os.utime(self.path, (at, at))
+
+    def in_thread(
+        self, call: Callable[..., object], *arguments: Any
+    ) -> Deferred[object]:
+        """Run something later."""
+        waiting: Deferred[object] = Deferred()
+        self.waiting.append(waiting)
+        return waiting.addCallback(lambda _: call(*arguments))
+
+    def work(self) -> None:
+        """Run what is to be run now, and nothing that comes of it."""
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            one.callback(None)
+
+    def is_taken(self, content: str) -> bool:
+        """Whether a note is taken."""
+        [answer] = self.visitor.publish(note(_STRANGER, content))
+        return bool(answer[2])
+
+    def finish(self) -> None:
+        """Run all that is to be run."""
+        while self.waiting:
+            self.work()
+
+    def test_start(self) -> None:
+        """At the start, lists are known once they are read and prepared."""
+        for _ in range(3):
+            self.assertFalse(self.book.loaded.is_past)
+            self.work()
+        self.assertTrue(self.book.loaded.is_past)
+        self.assertFalse(self.is_taken("old"))
+
+    def test_change(self) -> None:
+        """Until many words are prepared, those before are looked for."""
+        self.finish()
+        self.say_words("new", at=2)
+        self.under_test.clock.advance(5)
+        self.work()
+        self.work()
+        self.assertTrue(self.is_taken("new"))
+        self.assertFalse(self.is_taken("old"))
+        self.assertEqual(len(self.waiting), 1)
+        self.finish()
+        self.assertFalse(self.is_taken("new"))
+        self.assertTrue(self.is_taken("old 2"))
+
+    def test_change_meanwhile(self) -> None:
+        """Words that change while others are prepared come next."""
+        self.finish()
+        self.say_words("new", at=2)
+        self.under_test.clock.advance(5)
+        self.work()
+        self.work()
+        self.assertTrue(self.is_taken("new"))
+        [preparing] = self.waiting
+        self.waiting = []
+        self.say_words("newest", at=3)
+        self.under_test.clock.advance(5)
+        self.work()
+        self.work()
+        self.assertTrue(self.is_taken("newest"))
+        preparing.callback(None)
+        self.finish()
+        self.assertFalse(self.is_taken("newest 2"))
+        self.assertTrue(self.is_taken("new 2"))
+
+    def test_other_settings_meanwhile(self) -> None:
+        """Settings that come before lists are read hold in the end."""
+        self.book.apply(parse_settings("[[rules]]\nkinds = [2]"))
+        self.finish()
+        self.assertTrue(self.book.loaded.is_past)
+        self.assertTrue(self.is_taken("old"))

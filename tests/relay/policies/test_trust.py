@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nostrtx.interfaces.store import StoreError
 from nostrtx.nostr.event import Event
 from nostrtx.relay.policies.trust import TOPIC, Trust
-from nostrtx.relay.policies.trust_record import RECORD
+from nostrtx.relay.policies.trust_record import CLAIM, RECORD
 from nostrtx.settings.policies import TrustSettings
 from tests.broadcast.fakes import FakeBroadcaster
 from tests.relay.fakes import HeldStore, RandomBytes
@@ -27,6 +28,11 @@ def follows(who: int, *whom: int, at: int = NOW) -> Event:
     """Somebody's follow list."""
     tags = [["p", key(one).hex()] for one in whom]
     return make_event(kind=3, pubkey=key(who), tags=tags, created_at=at)
+
+
+def _replaced(new: bytes, there: bytes | None) -> bytes:
+    """A record in the place of the one that is there."""
+    return new
 
 
 class TrustTests(SynchronousTestCase):
@@ -99,7 +105,10 @@ class TrustTests(SynchronousTestCase):
         self.save(follows(1, 2), follows(2, 3, 4, 5))
         trust = self.process(max_pubkeys=3)
         self.assertEqual(len(trust), 3)
-        self.assert_depths(trust, 0, 1)
+        self.assert_depths(trust, 0, 1, 2, None)
+        self.arrives(follows(1, 2, 6, 3, at=NOW + 1), trust)
+        self.assertEqual(len(trust), 3)
+        self.assert_depths(trust, 0, 1, 1, None)
 
     def test_followed_newly(self) -> None:
         """Whom somebody follows newly is trusted at once, and whom they follow."""
@@ -179,6 +188,41 @@ class TrustTests(SynchronousTestCase):
         self.assertEqual(len(self.store.queries), asked + 2)
         for trust in (one, other):
             self.assert_depths(trust, 0, 1, None, 2)
+
+    def test_cut_short(self) -> None:
+        """If a process ends while it finds it, another does within a minute."""
+        self.save(follows(1, 2), follows(2, 3))
+        self.store.page_seconds = 0.01
+        first = self.process()
+        self.assert_depths(first, 0, 1, None)
+        first.stop()
+        later = self.process()
+        self.assert_depths(later, 0, None, None)
+        self.clock.pump([1.0] * 60)
+        self.assert_depths(later, 0, 1, 2)
+
+    def test_takes_long(self) -> None:
+        """However long it takes, one process alone finds it."""
+        self.save(*[follows(at, at + 1) for at in range(1, 5)])
+        self.store.page_seconds = 20.0
+        one = self.process(depth=4)
+        self.clock.pump([0.01] * 2)
+        other = self.process(depth=4)
+        self.store.page_seconds = 0.0
+        self.assert_depths(other, 0, None)
+        self.clock.pump([0.01] * 10)
+        self.assert_depths(one, 0, 1, 2, 3, 4)
+        self.assert_depths(other, 0, 1, 2, 3, 4)
+        self.assertEqual(len(self.store.queries), 4)
+
+    def test_broken_claim(self) -> None:
+        """What another process cannot have written keeps nobody from finding it."""
+        self.save(follows(1, 2))
+        for claim in (b"[]", b"{", b'{"until":"x"}', b'{"until":null}'):
+            for name, there in ((CLAIM, claim), (RECORD, b"x")):
+                change = partial(_replaced, there)
+                self.successResultOf(self.store.change_record(name, change))
+            self.assert_depths(self.process(), 0, 1)
 
     def test_arrives_meanwhile(self) -> None:
         """What arrives while it is found is not lost with it."""

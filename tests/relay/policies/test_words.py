@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.relay.policies.words import MAX_TEXT, WordSearch
+from tests.nostr.test_text import ALPHABET
+from tests.storage.events import make_event
 
 
 class WordSearchTests(SynchronousTestCase):
@@ -16,7 +18,9 @@ class WordSearchTests(SynchronousTestCase):
 
     def assert_found(self, text: str, *entries: str, among: tuple[str, ...]) -> None:
         """Assert that exactly these of the entries are in a text."""
-        self.assertEqual(WordSearch(among).found(text), set(entries))
+        search = WordSearch(among)
+        self.assertEqual(search.found(text), set(entries))
+        self.assertEqual(search.found_in(make_event(content=text)), set(entries))
 
     def test_whole_words(self) -> None:
         """A word is not found in another one."""
@@ -62,6 +66,42 @@ class WordSearchTests(SynchronousTestCase):
         self.assert_found("foobar", "foobar", among=("foo", "foobar", "bar"))
         self.assert_found("ab bc", "ab", "bc", among=("ab", "bc"))
 
+    def test_phrase_of_a_word(self) -> None:
+        """A phrase is found beside its words, and these without it."""
+        among = ("sats", "free sats", "free", "sats sats")
+        self.assert_found("free  sats", "free", "sats", "free sats", among=among)
+        self.assert_found("sats free", "free", "sats", among=among)
+
+    def test_quoted(self) -> None:
+        """A word is found though JSON writes it in another way."""
+        among = ('say"so', "back\\slash", "ü")
+        self.assert_found('say"so back\\slash\nü', *among, among=among)
+        self.assert_found("n", among=("nn", '"n', "\\n"))
+        self.assert_found("a\nb", among=("nb", "\\nb"))
+
+    def test_events(self) -> None:
+        """Of an event, text, some tags, and the values of a profile are looked at."""
+        search = WordSearch(("casino", "free sats"))
+        for event in (
+            make_event(content="Càsino"),
+            make_event(tags=[["t", "CASINO"]]),
+            make_event(kind=0, content='{"about":"the casino"}'),
+        ):
+            self.assertEqual(search.found_in(event), {"casino"})
+        for event in (
+            make_event(kind=4, content="casino"),
+            make_event(kind=0, content='{"casino":"no"}'),
+            make_event(content="free", tags=[["t", "sats"]]),
+            make_event(content="fine", tags=[["t", "x"], ["p", "casino"]]),
+        ):
+            self.assertEqual(search.found_in(event), set())
+
+    def test_very_many(self) -> None:
+        """Words are found as well if there are more than the quickest way can take."""
+        among = [f"number{number}" for number in range(30_000)]
+        search = WordSearch(among)
+        self.assertEqual(search.found("number7 Number29999!"), {among[7], among[-1]})
+
     def test_nothing(self) -> None:
         """Without words nothing is found; empty ones are none."""
         self.assert_found("a", among=())
@@ -87,3 +127,22 @@ class WordSearchTests(SynchronousTestCase):
             if entry and re.search(rf"(?<!\w){re.escape(entry)}(?!\w)", text)
         }
         self.assertEqual(WordSearch(entries).found(text), expected)
+
+    @given(
+        st.lists(st.text(ALPHABET, min_size=1, max_size=4), max_size=5),
+        st.text(ALPHABET, max_size=20),
+    )
+    def test_glance(self, entries: list[str], text: str) -> None:
+        """Looking at events quickly finds what looking at their text does."""
+        search = WordSearch([f"*{entry}*" for entry in entries])
+        event = make_event(content=text)
+        self.assertEqual(search.found_in(event), search.found(text))
+
+    def test_all_of_unicode(self) -> None:
+        """However many different characters come, each is looked at rightly."""
+        search = WordSearch(("*a*", "*位*"))
+        for start in range(0x100, 0x20000, 0x100):
+            if not 0xD800 <= start < 0xE000:
+                text = " ".join(map(chr, range(start, start + 0x100)))
+                found = search.found_in(make_event(content=text))
+                self.assertEqual(found, search.found(text), hex(start))
