@@ -38,6 +38,10 @@ Metrics for Prometheus:  --admin tcp:7448:interface=127.0.0.1
 
 All else is set in the file that --config names; nostrtx.example.toml shows
 every setting with its default.
+
+Options of twistd itself, such as --nodaemon (-n), --pidfile and --logfile, stand
+before "nostr-relay", these behind it. Without -n it runs in the background and
+logs to ./twistd.log.
 """
 
 
@@ -65,13 +69,13 @@ class Options(usage.Options):
 
     def opt_listen(self, endpoint: str) -> None:
         """Twisted endpoint to listen on, such as tcp:7447; may be repeated."""
-        self["listen"].append(endpoint)
+        self["listen"].append(_no_url(endpoint))
 
     opt_l = opt_listen
 
     def opt_admin(self, endpoint: str) -> None:
         """Endpoint for metrics and health; without one there are none."""
-        self["admin"].append(endpoint)
+        self["admin"].append(_no_url(endpoint))
 
     def getUsage(self, width: int | None = None) -> str:
         """The options, and then the examples as they are written."""
@@ -96,10 +100,18 @@ class Options(usage.Options):
                 f"nostr-relay: {error} (try: twistd nostr-relay --help)"
             ) from None
 
+    def parseArgs(self, *args: str) -> None:
+        """There is nothing but options."""
+        if args:
+            raise usage.UsageError(
+                f"{args[0]!r} is no option; a settings file is named with --config"
+            )
+
     def postOptions(self) -> None:
         """Keep the way to the file, for twistd may change the directory."""
         if self["config"]:
             self["config"] = os.path.abspath(self["config"])
+        _check_writable(self.parent or {})
 
     @property
     def settings(self) -> Settings:
@@ -121,6 +133,39 @@ class Options(usage.Options):
             store = attrs.evolve(settings.store, url=self["store"])
             settings = attrs.evolve(settings, store=store)
         return settings
+
+
+def _no_url(endpoint: str) -> str:
+    """What was given for an endpoint, unless it is what comes to mind first."""
+    kind = endpoint.partition(":")[0]
+    if not kind[:1].isalpha() or kind in ("ws", "wss", "http", "https"):
+        raise usage.UsageError(
+            f"{endpoint!r} is no endpoint; write tcp:7447 for all interfaces, or"
+            " tcp:7447:interface=127.0.0.1 for one"
+        )
+    return endpoint
+
+
+def _check_writable(options: Mapping[str, Any]) -> None:
+    """
+    Whether twistd can write what it writes besides the log; it would not say so well.
+
+    Args:
+        options: Of twistd.
+
+    Raises:
+        UsageError: It cannot; the text says what to do.
+    """
+    pid_file = options.get("pidfile")
+    if not pid_file:
+        return
+    path = os.path.join(options.get("rundir") or "", pid_file)
+    directory = os.path.dirname(os.path.abspath(path))
+    if not os.access(directory, os.W_OK):
+        raise usage.UsageError(
+            f"cannot write {os.path.basename(path)} in {directory}; start it in another"
+            " directory, or put --pidfile= before nostr-relay"
+        )
 
 
 def relay_service(load: Callable[[], Settings], reactor: Any) -> IService:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.application.service import IService, IServiceMaker
 from twisted.plugin import getPlugins
+from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -102,6 +103,34 @@ class OptionsTests(SynchronousTestCase):
             self.assertTrue(text.startswith("nostr-relay: "), text)
             self.assertTrue(text.endswith("(try: twistd nostr-relay --help)"), text)
             self.assertNotIn("\n", text)
+
+    def test_no_endpoint(self) -> None:
+        """Who names a port, an address or a URL is told what an endpoint is."""
+        for wrong in ("7447", "127.0.0.1:7447", "ws://relay.example.com", ""):
+            for option in ("--listen", "--admin"):
+                end = self.assertRaises(
+                    SystemExit, Options().parseOptions, [option, wrong]
+                )
+                self.assertIn(f"{wrong!r} is no endpoint; write tcp:", str(end.code))
+        for right in ("tcp6:7447", "haproxy:tcp:7447", "unix:/run/relay.sock"):
+            self.assertEqual(self.settings("-l", right).listen.endpoints, (right,))
+
+    def test_settings_file_without_option(self) -> None:
+        """Who forgets ``--config`` is reminded of it."""
+        end = self.assertRaises(SystemExit, Options().parseOptions, ["relay.toml"])
+        self.assertIn("'relay.toml' is no option", str(end.code))
+        self.assertIn("--config", str(end.code))
+
+    def test_pid_file(self) -> None:
+        """A directory that twistd cannot write in is named, with what to do."""
+        options = Options()
+        options.parent = twistd = usage.Options()
+        twistd.update({"pidfile": "twistd.pid", "rundir": "/nowhere"})
+        end = self.assertRaises(SystemExit, options.parseOptions, [])
+        self.assertIn("cannot write twistd.pid in /nowhere;", str(end.code))
+        for pid_file in ("", os.path.abspath(self.mktemp())):
+            twistd["pidfile"] = pid_file
+            options.parseOptions([])
 
     def test_help(self) -> None:
         """The help has every option, and examples that can be copied."""
