@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import IService
+from twisted.logger import Logger
 from twisted.python import usage
 
 from nostrtx import __version__
@@ -24,6 +25,8 @@ from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.twistd_log import LoggingService, file_of, json_observer
 from nostrtx.workers.supervisor import Supervisor
+
+_log = Logger()
 
 _EXAMPLES = r"""
 Runs a Nostr relay. Without options it listens on ws://127.0.0.1:7447/ and keeps
@@ -237,6 +240,11 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    path = options["config"]
+    if path:
+        _log.info("The settings are those of {path}.", path=path)
+    else:
+        _log.info("No settings file is named (--config).")
     try:
         settings = options.settings
         relay = relay_service(lambda: options.settings, reactor)

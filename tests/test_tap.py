@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from twisted.application.service import IService, IServiceMaker
+from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
@@ -168,6 +169,18 @@ class MakeServiceTests(SynchronousTestCase):
         service = self.make("--store", "memory:")
         self.assertTrue(verifyObject(IService, service))
         self.assertFalse(service.running)
+
+    def test_says_which_settings(self) -> None:
+        """The log tells which file is in force, for none is looked for."""
+        file = Path(self.mktemp())
+        file.write_text("", encoding="utf-8")
+        for arguments, told in (
+            (["--config", str(file)], f"The settings are those of {file.absolute()}."),
+            ([], "No settings file is named (--config)."),
+        ):
+            with capturedLogs() as logs:
+                self.make("--store", "memory:", *arguments)
+            self.assertIn(told, [formatEvent(event) for event in logs])
 
     def relay(self, workers: int, url: str = "lmdb:nowhere") -> IService:
         """The service of so many workers."""
