@@ -23,6 +23,7 @@ from nostrtx.settings.edge import AdminSettings
 from nostrtx.settings.file import ConfigError, load_settings
 from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
+from nostrtx.stopping import HeedsOneSignal
 from nostrtx.twistd_log import LoggingService, file_of, json_observer
 from nostrtx.workers.supervisor import Supervisor
 
@@ -187,6 +188,7 @@ def relay_service(load: Callable[[], Settings], reactor: Any) -> IService:
     service = SequentialService()
     # First, for until then the signal ends the process.
     Reloading(settings, load, reactor).setServiceParent(service)
+    HeedsOneSignal(reactor).setServiceParent(service)
     relay.setServiceParent(service)
     return service
 
