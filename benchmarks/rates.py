@@ -65,7 +65,7 @@ def main() -> None:
         ("all rates", Rates(every, reactor)),
         ("all rates, told to other processes", told),
     ):
-        print(f"{title}: {microseconds(rates, events) - loop:.2f}")
+        print(f"{title}: {microseconds(rates, events) - loop:.2f} µs an event")
 
 
 if __name__ == "__main__":
