@@ -152,7 +152,7 @@ def _no_url(endpoint: str) -> str:
 
 def _check_writable(options: Mapping[str, Any]) -> None:
     """
-    Whether twistd can write what it writes besides the log; it would not say so well.
+    Whether twistd can write its files; what it says itself is a traceback.
 
     Args:
         options: Of twistd.
@@ -160,16 +160,20 @@ def _check_writable(options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: It cannot; the text says what to do.
     """
-    pid_file = options.get("pidfile")
-    if not pid_file:
-        return
-    path = os.path.join(options.get("rundir") or "", pid_file)
-    directory = os.path.dirname(os.path.abspath(path))
-    if not os.access(directory, os.W_OK):
-        raise usage.UsageError(
-            f"cannot write {os.path.basename(path)} in {directory}; start it in another"
-            " directory, or put --pidfile= before nostr-relay"
-        )
+    files = {"--pidfile": options.get("pidfile")}
+    if not (options.get("syslog") or options.get("logger")):
+        log = None if options.get("nodaemon", True) else "twistd.log"
+        files["--logfile"] = options.get("logfile") or log
+    for option, name in files.items():
+        if not name or name == "-":
+            continue
+        path = os.path.abspath(os.path.join(options.get("rundir") or "", name))
+        directory = os.path.dirname(path)
+        if not os.access(path if os.path.exists(path) else directory, os.W_OK):
+            raise usage.UsageError(
+                f"cannot write {os.path.basename(path)} in {directory}; start it in"
+                f" another directory, or put {option}= before nostr-relay"
+            )
 
 
 def relay_service(load: Callable[[], Settings], reactor: Any) -> IService:

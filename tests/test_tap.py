@@ -122,16 +122,29 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("'relay.toml' is no option", str(end.code))
         self.assertIn("--config", str(end.code))
 
-    def test_pid_file(self) -> None:
-        """A directory that twistd cannot write in is named, with what to do."""
+    def test_files_of_twistd(self) -> None:
+        """Where twistd cannot write its files, these are named, with what to do."""
+        here = os.path.abspath(self.mktemp())
         options = Options()
         options.parent = twistd = usage.Options()
-        twistd.update({"pidfile": "twistd.pid", "rundir": "/nowhere"})
-        end = self.assertRaises(SystemExit, options.parseOptions, [])
-        self.assertIn("cannot write twistd.pid in /nowhere;", str(end.code))
-        for pid_file in ("", os.path.abspath(self.mktemp())):
-            twistd["pidfile"] = pid_file
-            options.parseOptions([])
+        for stated, wrong in (
+            (
+                {"pidfile": "twistd.pid", "rundir": "/nowhere"},
+                "twistd.pid in /nowhere;",
+            ),
+            ({"logfile": "/nowhere/x.log"}, "x.log in /nowhere;"),
+            ({"nodaemon": 0, "rundir": "/nowhere"}, "twistd.log in /nowhere;"),
+            ({"nodaemon": 0, "rundir": "/nowhere", "syslog": 1}, ""),
+            ({"pidfile": here, "logfile": "-"}, ""),
+            ({"pidfile": "", "logfile": here, "nodaemon": 0}, ""),
+        ):
+            twistd.clear()
+            twistd.update({"nodaemon": 1, **stated})
+            if not wrong:
+                options.parseOptions([])
+                continue
+            end = self.assertRaises(SystemExit, options.parseOptions, [])
+            self.assertIn(f"cannot write {wrong}", str(end.code))
 
     def test_help(self) -> None:
         """The help has every option, and examples that can be copied."""
