@@ -42,9 +42,9 @@ help:
 		awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 
 .PHONY: run
-run: $(RUN_READY) ## Run a relay on ws://127.0.0.1:7447, events in ./data
-	@echo 'Clients connect to ws://127.0.0.1:7447 - Control-C stops the relay.'
-	@exec $(BIN)/twistd -n --pidfile= nostr-relay
+run: $(RUN_READY) ## Run a relay on ws://127.0.0.1:7447; CONFIG=FILE names settings
+	@echo 'Clients connect to the address below - Control-C stops the relay.'
+	@exec $(BIN)/twistd -n --pidfile= nostr-relay $(if $(CONFIG),--config '$(CONFIG)')
 
 .PHONY: test
 test: $(DEV_READY) tools ## Run all tests, unit and live, and print the coverage

@@ -82,9 +82,9 @@ def main() -> None:
         ("all rates", Rates(every, reactor)),
         ("all rates, told to other processes", told),
     ):
-        print(f"{title}: {microseconds(rates, events) - loop:.2f}")
-    counted = microseconds(Rates(every, reactor), events, True)
-    print(f"all rates, asked and counted as in a relay: {counted - loop:.2f}")
+        print(f"{title}: {microseconds(rates, events) - loop:.2f} µs an event")
+    cost = microseconds(Rates(every, reactor), events, True) - loop
+    print(f"all rates, asked and counted as in a relay: {cost:.2f} µs an event")
 
 
 if __name__ == "__main__":

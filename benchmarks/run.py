@@ -119,7 +119,7 @@ def _measure(chosen: list[Scenario], rounds: int, repeats: int) -> _Runs:
 def main(
     only: tuple[str, ...], rounds: int, repeats: int, million: bool, write: Path | None
 ) -> None:
-    r"""
+    """
     Measure the relay and compare with what it must come to.
 
     Each group of scenarios gets a relay of its own with an empty store, on a free port

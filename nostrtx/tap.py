@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import IService
+from twisted.logger import Logger
 from twisted.python import usage
 
 from nostrtx import __version__
@@ -22,8 +23,11 @@ from nostrtx.settings.edge import AdminSettings
 from nostrtx.settings.file import ConfigError, load_settings
 from nostrtx.settings.live import LiveSettings
 from nostrtx.settings.tree import Settings
+from nostrtx.stopping import HeedsOneSignal
 from nostrtx.twistd_log import LoggingService, observer_for
 from nostrtx.workers.supervisor import Supervisor
+
+_log = Logger()
 
 _EXAMPLES = r"""
 Runs a Nostr relay. Without options it listens on ws://127.0.0.1:7447/ and keeps
@@ -38,6 +42,10 @@ Metrics for Prometheus:  --admin tcp:7448:interface=127.0.0.1
 
 All else is set in the file that --config names; nostrtx.example.toml shows
 every setting with its default.
+
+Options of twistd itself, such as --nodaemon (-n), --pidfile and --logfile, stand
+before "nostr-relay", these behind it. Without -n it runs in the background and
+logs to ./twistd.log.
 """
 
 
@@ -65,13 +73,13 @@ class Options(usage.Options):
 
     def opt_listen(self, endpoint: str) -> None:
         """Twisted endpoint to listen on, such as tcp:7447; may be repeated."""
-        self["listen"].append(endpoint)
+        self["listen"].append(_no_url(endpoint))
 
     opt_l = opt_listen
 
     def opt_admin(self, endpoint: str) -> None:
         """Endpoint for metrics and health; without one there are none."""
-        self["admin"].append(endpoint)
+        self["admin"].append(_no_url(endpoint))
 
     def getUsage(self, width: int | None = None) -> str:
         """The options, and then the examples as they are written."""
@@ -96,10 +104,18 @@ class Options(usage.Options):
                 f"nostr-relay: {error} (try: twistd nostr-relay --help)"
             ) from None
 
+    def parseArgs(self, *args: str) -> None:
+        """There is nothing but options."""
+        if args:
+            raise usage.UsageError(
+                f"{args[0]!r} is no option; a settings file is named with --config"
+            )
+
     def postOptions(self) -> None:
         """Keep the way to the file, for twistd may change the directory."""
         if self["config"]:
             self["config"] = os.path.abspath(self["config"])
+        _check_writable(self.parent or {})
 
     @property
     def settings(self) -> Settings:
@@ -123,6 +139,43 @@ class Options(usage.Options):
         return settings
 
 
+def _no_url(endpoint: str) -> str:
+    """What was given for an endpoint, unless it is what comes to mind first."""
+    kind = endpoint.partition(":")[0]
+    if not kind[:1].isalpha() or kind in ("ws", "wss", "http", "https"):
+        raise usage.UsageError(
+            f"{endpoint!r} is no endpoint; write tcp:7447 for all interfaces, or"
+            " tcp:7447:interface=127.0.0.1 for one"
+        )
+    return endpoint
+
+
+def _check_writable(options: Mapping[str, Any]) -> None:
+    """
+    Whether twistd can write its files; what it says itself is a traceback.
+
+    Args:
+        options: Of twistd.
+
+    Raises:
+        UsageError: It cannot; the text says what to do.
+    """
+    files = {"--pidfile": options.get("pidfile")}
+    if not (options.get("syslog") or options.get("logger")):
+        log = None if options.get("nodaemon", True) else "twistd.log"
+        files["--logfile"] = options.get("logfile") or log
+    for option, name in files.items():
+        if not name or name == "-":
+            continue
+        path = os.path.abspath(os.path.join(options.get("rundir") or "", name))
+        directory = os.path.dirname(path)
+        if not os.access(path if os.path.exists(path) else directory, os.W_OK):
+            raise usage.UsageError(
+                f"cannot write {os.path.basename(path)} in {directory}; start it in"
+                f" another directory, or put {option}= before nostr-relay"
+            )
+
+
 def relay_service(load: Callable[[], Settings], reactor: Any) -> IService:
     """
     The relay, not yet started, which reads its settings again upon SIGHUP.
@@ -139,6 +192,7 @@ def relay_service(load: Callable[[], Settings], reactor: Any) -> IService:
     service = SequentialService()
     # First, for until then the signal ends the process.
     Reloading(settings, load, reactor).setServiceParent(service)
+    HeedsOneSignal(reactor).setServiceParent(service)
     relay.setServiceParent(service)
     return service
 
@@ -191,6 +245,11 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    path = options["config"]
+    if path:
+        _log.info("The settings are those of {path}.", path=path)
+    else:
+        _log.info("No settings file is named (--config).")
     try:
         settings = options.settings
         relay = relay_service(lambda: options.settings, reactor)

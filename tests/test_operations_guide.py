@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 from click import Context, Group
+from lmdb.tool import make_parser
 from twisted.trial.unittest import SynchronousTestCase
 
 from nostrtx.cli.main import main
+from nostrtx.nostr.bech32 import Npub, encode
 from nostrtx.settings.file import parse_settings
 from nostrtx.settings.tree import Settings
 from tests.deployment import DEPLOY, ROOT, unit
+from tests.storage.events import public_key
 
 _GUIDE = ROOT / "docs" / "operations.md"
 _UNIT = DEPLOY / "systemd" / "nostr-relay.service"
@@ -34,10 +37,12 @@ class OperationsTests(SynchronousTestCase):
         self.text = _GUIDE.read_text()
 
     def test_settings(self) -> None:
-        """Every piece of a settings file that is shown can be used as it is."""
+        """Every piece of a settings file that is shown can be used."""
         blocks = re.findall(r"(?s)```toml\n(.*?)```", self.text)
         # What is kept elsewhere is not there, and would be a text of the right form.
         shown = [re.sub(r"\{ (file|env) = .*? \}", '"kept:1"', text) for text in blocks]
+        npub = encode(Npub(public_key(1)))
+        shown = [text.replace('"npub1..."', f'"{npub}"') for text in shown]
         first, *_ = [parse_settings(block) for block in shown]
         self.assertGreater(len(blocks), 2)
         (command,) = unit(_UNIT)["ExecStart"]
@@ -70,6 +75,20 @@ class OperationsTests(SynchronousTestCase):
             self.assertIsNotNone(command, line)
             if isinstance(command, Group):
                 self.assertIn(second, command.commands, line)
+
+    def test_copies(self) -> None:
+        """What LMDB's own tool is asked for it can do, and to make it smaller does."""
+        shown = re.findall(r"python -m lmdb ((?:\\\n|[^\n`])+)", self.text)
+        self.assertEqual(len(shown), 2)
+        backup, smaller = [
+            make_parser().parse_args(line.replace("\\\n", " ").split())
+            for line in shown
+        ]
+        for options, arguments in (backup, smaller):
+            self.assertEqual(arguments[0], "copy")
+            self.assertIsNotNone(options.env)
+            self.assertFalse(options.clean)
+        self.assertTrue(smaller[0].compact)
 
     def test_links(self) -> None:
         """Whatever it links to is there, headings included."""

@@ -8,7 +8,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from twisted.application.service import IService, IServiceMaker
+from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
+from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -103,6 +105,47 @@ class OptionsTests(SynchronousTestCase):
             self.assertTrue(text.endswith("(try: twistd nostr-relay --help)"), text)
             self.assertNotIn("\n", text)
 
+    def test_no_endpoint(self) -> None:
+        """Who names a port, an address or a URL is told what an endpoint is."""
+        for wrong in ("7447", "127.0.0.1:7447", "ws://relay.example.com", ""):
+            for option in ("--listen", "--admin"):
+                end = self.assertRaises(
+                    SystemExit, Options().parseOptions, [option, wrong]
+                )
+                self.assertIn(f"{wrong!r} is no endpoint; write tcp:", str(end.code))
+        for right in ("tcp6:7447", "haproxy:tcp:7447", "unix:/run/relay.sock"):
+            self.assertEqual(self.settings("-l", right).listen.endpoints, (right,))
+
+    def test_settings_file_without_option(self) -> None:
+        """Who forgets ``--config`` is reminded of it."""
+        end = self.assertRaises(SystemExit, Options().parseOptions, ["relay.toml"])
+        self.assertIn("'relay.toml' is no option", str(end.code))
+        self.assertIn("--config", str(end.code))
+
+    def test_files_of_twistd(self) -> None:
+        """Where twistd cannot write its files, these are named, with what to do."""
+        here = os.path.abspath(self.mktemp())
+        options = Options()
+        options.parent = twistd = usage.Options()
+        for stated, wrong in (
+            (
+                {"pidfile": "twistd.pid", "rundir": "/nowhere"},
+                "twistd.pid in /nowhere;",
+            ),
+            ({"logfile": "/nowhere/x.log"}, "x.log in /nowhere;"),
+            ({"nodaemon": 0, "rundir": "/nowhere"}, "twistd.log in /nowhere;"),
+            ({"nodaemon": 0, "rundir": "/nowhere", "syslog": 1}, ""),
+            ({"pidfile": here, "logfile": "-"}, ""),
+            ({"pidfile": "", "logfile": here, "nodaemon": 0}, ""),
+        ):
+            twistd.clear()
+            twistd.update({"nodaemon": 1, **stated})
+            if not wrong:
+                options.parseOptions([])
+                continue
+            end = self.assertRaises(SystemExit, options.parseOptions, [])
+            self.assertIn(f"cannot write {wrong}", str(end.code))
+
     def test_help(self) -> None:
         """The help has every option, and examples that can be copied."""
         text = self.shown("--help")
@@ -139,6 +182,18 @@ class MakeServiceTests(SynchronousTestCase):
         service = self.make("--store", "memory:")
         self.assertTrue(verifyObject(IService, service))
         self.assertFalse(service.running)
+
+    def test_says_which_settings(self) -> None:
+        """The log tells which file is in force, for none is looked for."""
+        file = Path(self.mktemp())
+        file.write_text("", encoding="utf-8")
+        for arguments, told in (
+            (["--config", str(file)], f"The settings are those of {file.absolute()}."),
+            ([], "No settings file is named (--config)."),
+        ):
+            with capturedLogs() as logs:
+                self.make("--store", "memory:", *arguments)
+            self.assertIn(told, [formatEvent(event) for event in logs])
 
     def relay(self, workers: int, url: str = "lmdb:nowhere") -> IService:
         """The service of so many workers."""

@@ -17,6 +17,7 @@ from nostrtx.interfaces.policies import (
     Source,
     Verb,
 )
+from nostrtx.nostr.bech32 import parse_pubkey
 from nostrtx.nostr.errors import ReasonPrefix, Rejected
 from nostrtx.nostr.event import Event
 from nostrtx.nostr.filters import Filter
@@ -76,5 +77,5 @@ class QuietHoursPlugin:
         hours = [options.get("from", 22), options.get("to", 6)]
         if not all(type(hour) is int and 0 <= hour <= 23 for hour in hours):
             raise ValueError("from and to must be hours, 0 to 23")
-        awake = frozenset(map(bytes.fromhex, options.get("awake", [])))
+        awake = frozenset(map(parse_pubkey, options.get("awake", [])))
         return QuietHours(hours[0], hours[1], awake, context)

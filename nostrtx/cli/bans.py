@@ -95,7 +95,7 @@ async def remove_events_of(
     """
     # What has expired is there as well: at the time 0 nothing has.
     one = Filter(authors=tuple(pubkeys), limit=_PAGE)
-    there = await count_events(store, [one], 0)
+    there = await count_events(store, clock, [one], 0)
     removed = 0
     with progress_of(
         TextColumn("Removing"), BarColumn(), MofNCompleteColumn(), TextColumn("events")

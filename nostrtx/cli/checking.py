@@ -23,7 +23,9 @@ _NAME: Final = re.compile(r"\w+")
 
 def deviations(settings: Settings) -> Table:
     """All settings that are not the default, as a table."""
-    table = Table("Setting", "Value", "Default", box=None)
+    table = Table(box=None, pad_edge=False)
+    for title in ("Setting", "Value", "Default"):
+        table.add_column(title, overflow="fold")
     for change in differences(Settings(), settings):
         values = ("(not shown)", "")
         if change.before is not None:
@@ -75,6 +77,9 @@ def check_config_command(file: str | None) -> None:
         raise click.ClickException("\n".join(faults))
     table = deviations(settings)
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        # Who filters it wants whole lines.
+        console.width = 1000
     if table.row_count:
         console.print(table)
     click.echo(f"{name}: OK")

@@ -111,7 +111,7 @@ async def export_events(
     now = clock.seconds()
     total = None
     if all(one.limit is None for one in filters):
-        total = await count_events(store, filters, now) or None
+        total = await count_events(store, clock, filters, now) or None
     written = 0
     with progress_of(
         SpinnerColumn(),
@@ -120,7 +120,8 @@ async def export_events(
         TextColumn("events"),
     ) as progress:
         task = progress.add_task("", total=total)
-        async with aclosing(stored_pages(store, filters, now, _PAGE_BYTES)) as pages:
+        reading = stored_pages(store, clock, filters, now, _PAGE_BYTES)
+        async with aclosing(reading) as pages:
             async for events in pages:
                 out.writelines([raw + b"\n" for raw in events])
                 written += len(events)

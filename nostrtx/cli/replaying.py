@@ -142,12 +142,13 @@ async def replay_events(
     now = clock.seconds()
     total = None
     if all(one.limit is None for one in filters):
-        total = await count_events(store, filters, now) or None
+        total = await count_events(store, clock, filters, now) or None
     with progress_of(
         TextColumn("Replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("events")
     ) as progress:
         task = progress.add_task("", total=total)
-        async with aclosing(stored_pages(store, filters, now, _PAGE_BYTES)) as pages:
+        reading = stored_pages(store, clock, filters, now, _PAGE_BYTES)
+        async with aclosing(reading) as pages:
             async for events in pages:
                 for raw in events:
                     event = stored_event(raw)

@@ -13,6 +13,7 @@ import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from nostrtx.cli.logged_warnings import warnings_shown
 from nostrtx.interfaces.store import IEventStore, StoreError, StoreUnusable
 from nostrtx.nostr.vanish import names_relay
 from nostrtx.settings.file import ConfigError, load_settings
@@ -130,7 +131,8 @@ def run_on_store(
         running.addBoth(finish)  # type: ignore[unused-awaitable]
 
     reactor.callWhenRunning(begin)
-    reactor.run()
+    with warnings_shown():
+        reactor.run()
     for failure in failures:
         if failure.check(CancelledError):
             raise click.exceptions.Exit(130)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -78,13 +79,24 @@ def _typed(form: Any, value: object) -> object:
     raise ValueError(f"must be {_FORMS[form]}, not {shown(value)}")
 
 
+def _perhaps(name: str, names: Iterable[str]) -> str:
+    """The end of a sentence that tells what was meant, where that can be guessed."""
+    meant = get_close_matches(name, names, 1, 0.8) or [
+        f"{table}.{name}"
+        for table, form in _TABLES.items()
+        if attrs.has(form) and name in attrs.fields_dict(form)
+    ]
+    return f"; perhaps {meant[0]}" if len(meant) == 1 else ""
+
+
 def _checked(
     table: Any, name: str, value: object, environment: Mapping[str, str]
 ) -> object:
     """The value of the setting ``name`` in a table, if it is one and allowed."""
-    field = attrs.fields_dict(attrs.resolve_types(table)).get(name)
+    fields = attrs.fields_dict(attrs.resolve_types(table))
+    field = fields.get(name)
     if field is None:
-        raise ValueError("there is no such setting")
+        raise ValueError(f"there is no such setting{_perhaps(name, fields)}")
     if not field.repr:
         value = revealed(value, environment)
     try:
@@ -127,7 +139,8 @@ def _parsed(text: str, environment: Mapping[str, str]) -> tuple[Settings, list[s
     faults: list[str] = []
     for name, members in stated.items():
         if name not in _TABLES:
-            faults.append(f"{name}: there is no such table")
+            perhaps = _perhaps(name, _TABLES)
+            faults.append(f"{name}: there is no such table{perhaps}")
         else:
             tables[name] = _content(_TABLES[name], name, members, faults, environment)
     return Settings(**tables), faults

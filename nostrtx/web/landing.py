@@ -8,13 +8,13 @@ Self-contained: one file, no external resources, a light and a dark face.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 from typing import Any
 
-from nostrtx.settings.access import AuthSettings
 from nostrtx.settings.tree import Settings
+from nostrtx.web.limits_in_words import limits_in_words
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d1b26;--soft:#5d5870;--paper:#f6f4fb;
@@ -85,71 +85,6 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def in_words(seconds: int) -> str:
-    """A length of time in its largest whole unit, as in "15 minutes"."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length and seconds % length == 0:
-            return _counted(seconds // length, unit)
-    return _counted(seconds, "second")
-
-
-def _counted(number: int, unit: str) -> str:
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
-
-
-def _kinds(kinds: Iterable[int]) -> str:
-    return "kinds " + ", ".join(map(str, kinds))
-
-
-def _authentication(auth: AuthSettings) -> str:
-    """What authentication (NIP-42) is needed for."""
-    needed = {
-        "none": "",
-        "write": "to publish",
-        "read": "to read",
-        "both": "to publish and to read",
-    }[auth.required]
-    if needed and auth.open_kinds:
-        needed += f" other than {_kinds(auth.open_kinds)}"
-    reasons = [needed] if needed else []
-    if auth.write_kinds:
-        reasons.append(f"to publish {_kinds(auth.write_kinds)}")
-    if auth.private_kinds:
-        reasons.append("for private events")
-    return ", and ".join(reasons) or "not needed"
-
-
-def _limits_in_words(settings: Settings) -> list[tuple[str, str]]:
-    limits = settings.limits
-    bits = limits.min_pow_difficulty
-    private = settings.auth.private_kinds
-    oldest = limits.created_at_lower_seconds
-    return [
-        ("Longest message", _counted(limits.max_message_bytes, "byte")),
-        ("Open subscriptions", f"{limits.max_subscriptions:,} per connection"),
-        ("Filters", f"{limits.max_filters:,} per subscription"),
-        ("Values", f"{limits.max_filter_values:,} per list in a filter"),
-        (
-            "Stored events",
-            f"at most {limits.max_limit:,} per filter, "
-            f"{min(limits.default_limit, limits.max_limit):,} by default",
-        ),
-        ("Tags", f"{limits.max_event_tags:,} per event"),
-        ("Content", f"{_counted(limits.max_content_length, 'character')} per event"),
-        ("Oldest event", f"{in_words(oldest)} old" if oldest else "any age"),
-        (
-            "Furthest date",
-            f"{in_words(limits.created_at_upper_seconds)} in the future",
-        ),
-        ("Proof of work", f"{_counted(bits, 'bit')} per event" if bits else "none"),
-        ("Authentication", _authentication(settings.auth)),
-        (
-            "Private events",
-            f"{_kinds(private)}, for author and recipients" if private else "none",
-        ),
-    ]
-
-
 class LandingPage:
     """
     The page of one relay.
@@ -181,7 +116,7 @@ class LandingPage:
         )
         limits = "".join(
             f"<div><dt>{escape(what)}</dt><dd>{escape(much)}</dd></div>"
-            for what, much in _limits_in_words(settings)
+            for what, much in limits_in_words(settings)
         )
         self._tail = (
             f'<h2>Supported NIPs</h2><ul class="nips">{nips}</ul>'

@@ -73,6 +73,12 @@ class CheckConfigTests(SynchronousTestCase):
             ],
         )
 
+    def test_long_values(self) -> None:
+        """A long value is shown to its end, in one line where a program reads it."""
+        url = "wss://relay.example.com/" + "long/" * 30
+        result = self.check(f"[relay]\nurl = '{url}'")
+        self.assertIn(f'relay.url  "{url}"', result.output)
+
     def test_file_faults(self) -> None:
         """All that is wrong with single settings is told."""
         faults = self.faults("[limits]\nmax_limit = 0\n[relais]\n[store]\nurl = 7")

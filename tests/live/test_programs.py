@@ -187,6 +187,22 @@ class ProgramTests(LiveTestCase):
         stored = await client.query({"kinds": [1], "limit": 500})
         self.assertEqual(len(stored), 500)
 
+    async def test_replay_without_program(self) -> None:
+        """Why a program cannot be asked is told, and not only that it fails."""
+        relay = await self.start_relay()
+        self.author = Author("somebody")
+        await self.say(await self.connect(relay), "hello")
+        _, err, _ = await getProcessOutputAndValue(
+            sys.executable,
+            [
+                *["-m", "nostrtx.cli.main", "policy-replay", "--store", "lmdb:store"],
+                *["--program", "./no-such-program"],
+            ],
+            path=str(self.directory),
+            reactor=reactor,
+        )
+        self.assertIn("program-0 cannot be started: ./no-such-program", err.decode())
+
     async def test_replay_rules(self) -> None:
         """So can rules, lists and trust, without a word to the relay or its store."""
         relay = await self.start_relay()

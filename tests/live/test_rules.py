@@ -52,11 +52,11 @@ def follow_list(author: Author, *others: Author, at: int) -> dict[str, Any]:
     return author.sign(kind=3, tags=tags, created_at=1_700_000_000 + at)
 
 
-def mined(author: Author, bits: int) -> dict[str, Any]:
-    """A note that has cost some work."""
+def mined(author: Author, bits: int, kind: int = 1) -> dict[str, Any]:
+    """An event that has cost some work."""
     nonce = 0
     while True:
-        note = author.sign("worked", tags=[["nonce", str(nonce), str(bits)]])
+        note = author.sign("worked", kind=kind, tags=[["nonce", str(nonce), str(bits)]])
         if int(note["id"], 16) < 1 << (256 - bits):
             return note
         nonce += 1

@@ -143,12 +143,33 @@ class ParseSettingsTests(SynchronousTestCase):
 
     def test_unknown_names(self) -> None:
         """Names that mean nothing are refused: they may be slips of the pen."""
-        self.assert_faults("[limit]\nx = 1", "limit: there is no such table")
-        self.assert_faults("max_filters = 1", "max_filters: there is no such table")
-        self.assert_faults(
-            "[limits]\nmax_filtres = 1",
-            "limits.max_filtres: there is no such setting",
-        )
+        self.assert_faults("[policy]\nx = 1", "policy: there is no such table")
+        self.assert_faults("[limits]\nx = 1", "limits.x: there is no such setting")
+
+    def test_slips(self) -> None:
+        """What was meant is told where it can be guessed: a name, or another table."""
+        for text, fault in (
+            ("[limit]\nx = 1", "limit: there is no such table; perhaps limits"),
+            (
+                "workers = 2",
+                "workers: there is no such table; perhaps cluster.workers",
+            ),
+            (
+                "[limits]\nmax_filtres = 1",
+                "limits.max_filtres: there is no such setting; perhaps max_filters",
+            ),
+            (
+                "[listen]\nworkers = 2",
+                "listen.workers: there is no such setting; perhaps cluster.workers",
+            ),
+            (
+                "[[rules]]\nkind = [4]",
+                "rules[0].kind: there is no such setting; perhaps kinds",
+            ),
+            # There are several of that name.
+            ("enabled = true", "enabled: there is no such table"),
+        ):
+            self.assert_faults(text, fault)
 
     def test_wrong_tables(self) -> None:
         """A table must be one."""

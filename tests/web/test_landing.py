@@ -13,7 +13,7 @@ from nostrtx.settings.identity import RelaySettings
 from nostrtx.settings.limits import LimitSettings
 from nostrtx.settings.tree import Settings
 from nostrtx.web.information import information_of
-from nostrtx.web.landing import CONTENT_SECURITY_POLICY, LandingPage, in_words
+from nostrtx.web.landing import CONTENT_SECURITY_POLICY, LandingPage
 
 EVIL = "</title><script>alert(1)</script>\"'&"
 
@@ -178,19 +178,3 @@ class LandingPageTests(SynchronousTestCase):
         links = [str(attrs["href"]) for tag, attrs in page.tags if tag == "a"]
         for nip in information_of(Settings())["supported_nips"]:
             self.assertTrue(any(link.endswith(f"/{nip:02}.md") for link in links), nip)
-
-
-class InWordsTests(SynchronousTestCase):
-    """Tests for :func:`nostrtx.web.landing.in_words`."""
-
-    def test_units(self) -> None:
-        """Times are told in the largest unit that fits."""
-        for seconds, words in (
-            (0, "0 seconds"),
-            (1, "1 second"),
-            (90, "90 seconds"),
-            (900, "15 minutes"),
-            (3600, "1 hour"),
-            (86400 * 365, "365 days"),
-        ):
-            self.assertEqual(in_words(seconds), words)

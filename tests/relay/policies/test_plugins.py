@@ -80,6 +80,11 @@ class PluginTests(SynchronousTestCase):
         for options, words in (
             ({"form": 1}, "'form' is no option"),
             ({"to": 24}, "from and to must be hours, 0 to 23"),
+            (
+                {"awake": ["me"]},
+                "a public key has 64 hexadecimal digits or begins with npub1;"
+                " this has 2 characters",
+            ),
         ):
             settings = PluginSettings("quiet-hours", dict(options))
             error = self.assertRaises(
