@@ -10,12 +10,11 @@ their reports are looked for by themselves, so that no flood of others hides the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from nostrtx.interfaces.store import IEventStore
@@ -26,7 +25,7 @@ from nostrtx.nostr.json import loads
 from nostrtx.nostr.kinds import METADATA, REPORT
 from nostrtx.nostr.reports import REPORT_TYPES, Report, parse_report
 from nostrtx.relay.banned import Banned
-from nostrtx.relay.policies.follow_lists import Pieces
+from nostrtx.relay.pieces import Pieces
 
 #: How many events are told at most.
 MOST_LISTED: Final = 200
@@ -40,9 +39,6 @@ MOST_PEOPLE: Final = 1000
 
 #: How many reported events are looked for together.
 _TOGETHER: Final = 100
-
-#: About how many bytes of events are read at once; one of them may be larger.
-_PAGE_BYTES: Final = 64 * 1024
 
 #: Longest text of a report that is told, in characters.
 _MOST_TEXT: Final = 100
@@ -168,8 +164,9 @@ class Reported:
         filters = [Filter(kinds=kinds, limit=MOST_REPORTS)]
         if trusted:
             filters.append(Filter(authors=trusted, kinds=kinds, limit=MOST_TRUSTED))
-        async with aclosing(self._found(filters)) as found:
-            async for event in found:
+        async with aclosing(Pieces(self._clock).read(self._store, filters)) as found:
+            async for raw in found:
+                event = stored_event(raw)
                 report = parse_report(event)
                 if report is None or event.pubkey in self._banned.pubkeys:
                     continue
@@ -199,8 +196,9 @@ class Reported:
         if people:
             filters.append(Filter(authors=tuple(people), kinds=(METADATA,)))
         there: dict[tuple[bool, bytes], bytes] = {}
-        async with aclosing(self._found(filters)) as found:
-            async for event in found:
+        async with aclosing(Pieces(self._clock).read(self._store, filters)) as found:
+            async for raw in found:
+                event = stored_event(raw)
                 if event.pubkey in self._banned.pubkeys or not self._is_open(event.id):
                     continue
                 there[False, event.id] = event.id
@@ -211,21 +209,3 @@ class Reported:
     def _is_open(self, id_: bytes) -> bool:
         """Whether nobody has decided about an event."""
         return id_ not in self._banned.events and id_ not in self._banned.allowed_events
-
-    async def _found(self, filters: Sequence[Filter]) -> AsyncGenerator[Event, None]:
-        """What is in the store, newest first, with time for others in between."""
-        pieces = Pieces(self._clock)
-        query = self._store.query(filters, self._clock.seconds())
-        try:
-            is_done = False
-            while not is_done:
-                await pieces.rest_if_due()
-                page = query.next_page(_PAGE_BYTES, pieces.ends)
-                if isinstance(page, Deferred):
-                    page = await page
-                for raw in page.events:
-                    yield stored_event(raw)
-                    await pieces.rest_if_due()
-                is_done = page.done
-        finally:
-            query.close()

@@ -27,8 +27,9 @@ from nostrtx.nostr.kinds import FOLLOW_LIST
 from nostrtx.nostr.lists import listed_pubkeys
 from nostrtx.relay.complaint import Complaint
 from nostrtx.relay.moment import Moment
+from nostrtx.relay.pieces import Pieces
 from nostrtx.relay.policies.distances import Distances
-from nostrtx.relay.policies.follow_lists import Pieces, follow_lists
+from nostrtx.relay.policies.follow_lists import follow_lists
 from nostrtx.relay.policies.trust_record import CLAIM, RECORD, TrustRecord, unpack
 from nostrtx.relay.tasks import BackgroundTasks
 from nostrtx.settings.policies import TrustSettings
