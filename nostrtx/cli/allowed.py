@@ -13,7 +13,7 @@ from rich.table import Table
 from nostrtx.cli.bans import print_table, shown_date, shown_subject, table_with
 from nostrtx.cli.key_types import PubkeyType
 from nostrtx.cli.store_options import run_on_store, settings_for, store_options
-from nostrtx.interfaces.store import IEventStore, StoreError
+from nostrtx.interfaces.store import IEventStore
 from nostrtx.nostr.bans import Ban, BanKind
 from nostrtx.nostr.json import dumps
 from nostrtx.relay.allowed import with_managers
@@ -101,10 +101,7 @@ def add_allowed(
     bans = [Ban(kind, key.hex(), reason, now) for key in dict.fromkeys(keys)]
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
-        try:
-            await event_store.put_bans(bans)
-        except StoreError as error:
-            raise click.ClickException(str(error)) from None
+        await event_store.put_bans(bans)
 
     run_on_store(settings, work)
 
@@ -120,10 +117,7 @@ def remove_allowed(
     named = [(BanKind.ALLOWED_PUBKEY, key.hex()) for key in dict.fromkeys(keys)]
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
-        try:
-            lifted = await event_store.lift_bans(named)
-        except StoreError as error:
-            raise click.ClickException(str(error)) from None
+        lifted = await event_store.lift_bans(named)
         if lifted < len(named):
             raise click.ClickException(
                 "this key was not allowed by name"
@@ -142,10 +136,7 @@ def list_allowed(as_json: bool, config: str | None, store: str | None) -> None:
     settings = _settings_for(config, store, True)
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
-        try:
-            banned = await read_bans(event_store)
-        except StoreError as error:
-            raise click.ClickException(str(error)) from None
+        banned = await read_bans(event_store)
         keys = banned.bans(BanKind.ALLOWED_PUBKEY)
         if as_json:
             click.echo(json_lines(keys), nl=False)

@@ -316,10 +316,7 @@ def list_bans(
     kinds = BANS if kind is None else (BanKind(kind),)
 
     async def work(event_store: IEventStore, reactor: Any) -> None:
-        try:
-            banned = await read_bans(event_store)
-        except StoreError as error:
-            raise click.ClickException(str(error)) from None
+        banned = await read_bans(event_store)
         bans = [ban for of_kind in kinds for ban in banned.bans(of_kind)]
         if as_json:
             click.echo(json_lines(bans), nl=False)
