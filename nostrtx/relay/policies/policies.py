@@ -25,8 +25,8 @@ from nostrtx.relay.policies.observed import TIMED, Asked, Observed
 from nostrtx.relay.policies.verdicts import Step, Verdicts
 
 #: The policies at one step in their order: how each is asked, where it is counted that
-#: it accepts, and who hears of any other answer.
-_Row = Sequence[tuple[Callable[..., Any], Verdicts, Asked]]
+#: it accepts, who hears of any other answer, and the row of those behind it.
+_Row = tuple[tuple[Callable[..., Any], Verdicts, Asked, "_Row"], ...]
 
 
 @implementer(IEventCheck, IEventPolicy, IRequestPolicy, IConnectionPolicy)
@@ -73,7 +73,7 @@ class Policies:
 
     def check_event(self, event: Event, source: Source) -> None:
         """Ask all checks; the result is that of :meth:`IEventCheck.check_event`."""
-        for ask, verdicts, asked in next(self._checks):
+        for ask, verdicts, asked, _ in next(self._checks):
             try:
                 ask(event, source)
             except Exception as error:
@@ -96,7 +96,7 @@ class Policies:
         self, verb: Verb, filters: Sequence[Filter], source: Source
     ) -> None:
         """Ask all that look at requests, as :meth:`IRequestPolicy.check_request`."""
-        for ask, verdicts, asked in next(self._requests):
+        for ask, verdicts, asked, _ in next(self._requests):
             try:
                 ask(verb, filters, source)
             except Exception as error:
@@ -106,7 +106,7 @@ class Policies:
 
     def check_connection(self, address: str) -> None:
         """Ask about a connection, as :meth:`IConnectionPolicy.check_connection`."""
-        for ask, verdicts, asked in next(self._connections):
+        for ask, verdicts, asked, _ in next(self._connections):
             try:
                 ask(address)
             except Exception as error:
@@ -117,7 +117,7 @@ class Policies:
     def _admit(
         self, event: Event, source: Source, row: _Row
     ) -> Deferred[Taken | None] | Taken | None:
-        for ask, verdicts, asked in row:
+        for ask, verdicts, asked, rest in row:
             try:
                 verdict = ask(event, source)
             except Exception as error:
@@ -127,7 +127,7 @@ class Policies:
                 verdicts.accepted += 1
                 continue
             verdict = asked.told(verdict)
-            if isinstance(verdict, Deferred) and (rest := _behind(asked, row)):
+            if isinstance(verdict, Deferred) and rest:
                 # Callbacks, for a coroutine costs more than the rest of the way.
                 waiting: Deferred[Taken | None] = verdict
                 waiting.addCallback(  # type: ignore[unused-awaitable]
@@ -144,13 +144,16 @@ class Policies:
         return self._admit(event, source, rest) if verdict is None else verdict
 
 
-def _behind(asked: Asked, row: _Row) -> _Row:
-    return row[[one for _, _, one in row].index(asked) + 1 :]
-
-
 def _rows(step: Step, policies: Sequence[Observed]) -> Iterator[_Row]:
     """How the policies are asked the next time, and the time after that, for ever."""
     all_asked = [one.at(step) for one in policies]
-    timed = [(asked.timed, asked.verdicts, asked) for asked in all_asked]
-    untimed = [(asked.ask, asked.verdicts, asked) for asked in all_asked]
+    timed = _row([(asked.timed, asked) for asked in all_asked])
+    untimed = _row([(asked.ask, asked) for asked in all_asked])
     return cycle([timed, *[untimed] * (TIMED - 1)])
+
+
+def _row(asks: Sequence[tuple[Callable[..., Any], Asked]]) -> _Row:
+    row: _Row = ()
+    for ask, asked in reversed(asks):
+        row = ((ask, asked.verdicts, asked, row), *row)
+    return row
